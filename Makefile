@@ -1,0 +1,147 @@
+# telehealth: builds, installs and tests the extension with PGXS.
+#
+#   make                  the shared library and the install script
+#   make install          both into the server that PG_CONFIG belongs to
+#   make installcheck     all tests, against an installed extension
+#
+# TH_DEBUG=1 adds waitpoints and our own assertions, WERROR=1 makes warnings
+# errors. test/check does all of this on a private server.
+
+PG_CONFIG ?= pg_config
+PKG_CONFIG ?= pkg-config
+
+EXTENSION = telehealth
+MODULE_big = telehealth
+PGFILEDESC = "telehealth - appointments that become video meetings"
+
+# The control file is the only place that knows the version.
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" telehealth.control)
+
+# The rooms of src/, in the order of their include direction. One name a file,
+# without its ending; a file that is not listed is not built.
+BASE = th_clock th_debug th_error th_guard th_guc
+JSON = json_read json_write
+CRYPTO = bounded_file envelope key_command key_file keyring ossl_error \
+	secret_reference token
+HTTP = address engine exchange multi option request waitset
+ICAL = ical_write
+PLATFORM = mock platform zoom zoom_answer zoom_time zoom_verdict
+STORE = access account audit environment history job job_claim meeting owner \
+	plans policy session status
+FLOW = ask credential meeting meeting_answer wish work
+WORKER = cycle database_list dispatcher launcher mailbox pool pool_quota \
+	pool_token process run settle shmem slot slot_control transaction \
+	utility_hook wake
+API = appointment_columns fn_access fn_calendar fn_core fn_meeting fn_operation \
+	fn_platform hint platform_options trg_appointment
+
+OBJS = src/telehealth.o \
+	$(BASE:%=src/base/%.o) \
+	$(JSON:%=src/json/%.o) \
+	$(CRYPTO:%=src/crypto/%.o) \
+	$(HTTP:%=src/http/%.o) \
+	$(ICAL:%=src/ical/%.o) \
+	$(PLATFORM:%=src/platform/%.o) \
+	$(STORE:%=src/store/%.o) \
+	$(FLOW:%=src/flow/%.o) \
+	$(WORKER:%=src/worker/%.o) \
+	$(API:%=src/api/%.o)
+
+# The pieces of the install script, in their order in it.
+SCHEMA = \
+	00_header \
+	05_schemas \
+	10_types \
+	20_people \
+	21_scheduling \
+	22_platform \
+	24_audit \
+	25_work \
+	30_indexes \
+	40_functions_core \
+	40_functions_platform \
+	40_functions_meeting \
+	40_functions_job \
+	40_functions_operations \
+	50_triggers \
+	60_views \
+	70_policies \
+	80_grants \
+	85_comments \
+	90_config_dump \
+	99_wake
+
+SCRIPT = telehealth--$(EXTVERSION).sql
+DATA_built = $(SCRIPT)
+
+# Tests: sql/ and expected/ here, test/isolation/{specs,expected}, test/t.
+REGRESS =
+ISOLATION =
+ISOLATION_OPTS = --inputdir=test/isolation
+TAP_TESTS = 1
+PROVE_TESTS = test/t/*.pl
+PROVE_FLAGS += -I test/lib
+
+EXTRA_CLEAN = $(OBJS:.o=.d) .build_flags telehealth--*.sql $(SCRIPT).new
+
+# gcc knows this warning since 14, clang always (test/lint asks clang).
+supported = $(shell $(CC) $(1) -x c -fsyntax-only - </dev/null 2>/dev/null && echo $(1))
+
+TH_CFLAGS = -std=gnu11 -Wall -Wextra -Wshadow -Wformat=2 -Wundef \
+	-Wstrict-prototypes -Wold-style-definition $(call supported,-Wmissing-variable-declarations) \
+	-fvisibility=hidden
+TH_CPPFLAGS = -DTH_VERSION='"$(EXTVERSION)"'
+ifeq ($(TH_DEBUG),1)
+TH_CPPFLAGS += -DTH_DEBUG
+endif
+ifeq ($(WERROR),1)
+TH_CFLAGS += -Werror
+endif
+
+# The server's headers as system headers, first: they then give no warnings.
+# What is exported although symbols are hidden says src/base/compat.h.
+PG_CPPFLAGS = -isystem $(shell $(PG_CONFIG) --includedir-server) -Isrc \
+	$(TH_CPPFLAGS) \
+	$(shell $(PKG_CONFIG) --cflags libcurl libcrypto)
+PG_CFLAGS = $(TH_CFLAGS) -MMD -MP
+SHLIB_LINK = $(shell $(PKG_CONFIG) --libs libcurl libcrypto)
+
+# No bitcode: nothing here is worth inlining into a compiled query.
+override with_llvm = no
+
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+ifeq ($(EXTVERSION),)
+$(error telehealth.control names no default_version)
+endif
+
+# Objects follow their headers (-MMD) and the flags they were made with.
+-include $(OBJS:.o=.d)
+$(OBJS): .build_flags
+
+.build_flags: .build_force
+	@printf '%s\n' '$(CC) $(VERSION_NUM) $(TH_CFLAGS)' '$(subst ','\'',$(TH_CPPFLAGS) $(COPT) $(PROFILE))' >$@.new
+	@if cmp -s $@.new $@; then rm -f $@.new; else mv -f $@.new $@; fi
+
+$(SCRIPT): telehealth.control Makefile $(SCHEMA:%=src/schema/%.sql)
+	@rm -f $@.new
+	@for piece in $(SCHEMA); do \
+		{ echo "-- src/schema/$$piece"; cat "src/schema/$$piece.sql" && echo; } >>$@.new || exit 1; \
+	done
+	mv -f $@.new $@
+
+# What the checks of test/lint and test/check ask.
+print-sources:
+	@printf '%s\n' $(OBJS:.o=.c)
+
+print-schema:
+	@printf '%s\n' $(SCHEMA:%=src/schema/%.sql)
+
+print-flags:
+	@printf '%s\n' '$(subst ','\'',$(CPPFLAGS) -std=gnu11)'
+
+print-%:
+	@printf '%s\n' '$($*)'
+
+.PHONY: .build_force print-sources print-schema print-flags

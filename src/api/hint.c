@@ -1,0 +1,72 @@
+/*
+ * hint.c
+ *	  What to do about each reason why a meeting waits.
+ */
+#include "postgres.h"
+
+#include <string.h>
+
+#include "api/hint.h"
+
+static const struct
+{
+	const char *word;
+	const char *reason;
+	const char *hint;
+} words[] = {
+	{ "no_account", "no account is connected at its video platform",
+	  "Connect one with telehealth.connect_platform()." },
+	{ "clinic_inactive", "its clinic is not active",
+	  "Set is_active of the clinic." },
+	{ "environment_unconfirmed",
+	  "this database is not the one that was recorded as the environment",
+	  "If it may talk to real patients, run SELECT "
+	  "telehealth.adopt_environment()." },
+	{ "paused", "outward work is paused",
+	  "Run SELECT telehealth.resume_outbound()." },
+	{ "outbound_off", "telehealth.outbound is off",
+	  "Turn it on with ALTER DATABASE ... SET telehealth.outbound." },
+	{ "key_missing", "the key that sealed its account's secrets is missing",
+	  "Restore telehealth.key_file, or connect the account again." },
+	{ "no_host", "the platform does not know its host",
+	  "Set platform_user or email of the provider, or the account's setting "
+	  "default_user." },
+	{ "scope_missing", "the account's app lacks a permission at the platform",
+	  "Grant the scope that telehealth.platform_status names." },
+	{ "credentials_refused", "the platform refused the account's credentials",
+	  "Connect the account again with telehealth.connect_platform()." },
+	{ "token_refused", "the platform refuses the tokens it gives out",
+	  "See telehealth.check_platform() of the account." },
+	{ "quota_until", "the platform's daily limit is used up",
+	  "It goes on after the limit's end, midnight UTC for a Zoom host." },
+	{ "rate_limited", "the platform asked to slow down",
+	  "It goes on by itself." },
+	{ "outcome_unknown", "the answer to a request was lost",
+	  "It is looked up at the platform before anything is repeated." },
+	{ "dead", "it was given up",
+	  "Mend the cause, then run SELECT telehealth.retry_dead_jobs()." },
+	{ "worker_down", "no telehealth worker runs in this database",
+	  "The views telehealth.health and telehealth.worker_status say why." },
+};
+
+const char *
+th_hint_for(const char *word)
+{
+	for (size_t i = 0; word != NULL && i < lengthof(words); i++)
+	{
+		if (strcmp(words[i].word, word) == 0)
+			return words[i].hint;
+	}
+	return NULL;
+}
+
+const char *
+th_hint_reason(const char *word)
+{
+	for (size_t i = 0; word != NULL && i < lengthof(words); i++)
+	{
+		if (strcmp(words[i].word, word) == 0)
+			return words[i].reason;
+	}
+	return word;
+}

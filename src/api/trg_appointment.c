@@ -1,0 +1,451 @@
+/*
+ * trg_appointment.c
+ *	  Which changes of appointments are outward work.
+ *
+ * Once a statement, over its transition tables, without SQL to read them:
+ * this runs for every INSERT of every application.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "executor/tuptable.h"
+#include "utils/datum.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "api/appointment_columns.h"
+#include "base/compat.h"
+#include "base/th_clock.h"
+#include "base/th_guc.h"
+#include "store/audit.h"
+#include "store/job.h"
+#include "worker/wake.h"
+
+TH_SQL_FUNCTION(th_sql_appointment_mark);
+TH_SQL_FUNCTION(th_sql_appointment_stamp);
+
+/* Edits that follow each other so quickly become one request. */
+#define DEBOUNCE_US USECS_PER_SEC
+
+/* The parts of a row that decide. */
+typedef struct Visit
+{
+	int64 clinic_id;
+	int64 id;
+	TimestampTz starts_at;
+	TimestampTz ends_at;
+	TimestampTz held_until; /* 0: none */
+	Oid status;
+	bool is_video;
+	bool wants;       /* a meeting */
+	bool has_meeting; /* or had one */
+	bool is_overbooked;
+} Visit;
+
+/* What the statement leads to. */
+typedef struct Work
+{
+	const ThColumns *columns;
+	TimestampTz now;
+	ThMark *marks;
+	int n_marks;
+	int room;
+	int64 *clinics; /* of overbooked appointments */
+	int64 *ids;
+	int n_overbooked;
+	int overbooked_room;
+	bool wakes;
+} Work;
+
+/* ---- reading ---- */
+
+static Datum
+value_of(const Work *work, TupleTableSlot *slot, ThColumn column)
+{
+	return slot->tts_values[work->columns->number[column] - 1];
+}
+
+static bool
+is_null_at(const Work *work, TupleTableSlot *slot, ThColumn column)
+{
+	return slot->tts_isnull[work->columns->number[column] - 1];
+}
+
+/* "slot" holds a row; all its columns of ours are deformed afterwards. */
+static void
+read_visit(const Work *work, TupleTableSlot *slot, Visit *out)
+{
+	const ThColumns *c = work->columns;
+
+	slot_getsomeattrs(slot, c->last);
+	out->clinic_id = DatumGetInt64(value_of(work, slot, TH_COLUMN_CLINIC_ID));
+	out->id = DatumGetInt64(value_of(work, slot, TH_COLUMN_ID));
+	out->starts_at = DatumGetTimestampTz(
+		value_of(work, slot, TH_COLUMN_STARTS_AT));
+	out->ends_at = DatumGetTimestampTz(value_of(work, slot, TH_COLUMN_ENDS_AT));
+	out->held_until = is_null_at(work, slot, TH_COLUMN_HELD_UNTIL)
+						  ? 0
+						  : DatumGetTimestampTz(
+								value_of(work, slot, TH_COLUMN_HELD_UNTIL));
+	out->status = DatumGetObjectId(value_of(work, slot, TH_COLUMN_STATUS));
+	out->is_video = DatumGetObjectId(value_of(work, slot, TH_COLUMN_TYPE)) ==
+					c->video;
+	out->wants =
+		out->is_video &&
+		(out->status == c->scheduled || out->status == c->confirmed ||
+		 out->status == c->checked_in || out->status == c->in_progress) &&
+		DatumGetBool(value_of(work, slot, TH_COLUMN_IS_MEETING_WANTED));
+	out->has_meeting = !is_null_at(work, slot, TH_COLUMN_MEETING_ID) ||
+					   !is_null_at(work, slot, TH_COLUMN_JOIN_URL);
+	out->is_overbooked = DatumGetBool(
+		value_of(work, slot, TH_COLUMN_IS_OVERBOOKED));
+}
+
+static bool
+differs(const Work *work, TupleTableSlot *old, TupleTableSlot *new,
+		ThColumn column)
+{
+	int i = work->columns->number[column] - 1;
+	Form_pg_attribute attribute = TupleDescAttr(old->tts_tupleDescriptor, i);
+
+	if (old->tts_isnull[i] || new->tts_isnull[i])
+		return old->tts_isnull[i] != new->tts_isnull[i];
+	return !datum_image_eq(old->tts_values[i], new->tts_values[i],
+						   attribute->attbyval, attribute->attlen);
+}
+
+/* True if a column changed that the meeting follows. */
+static bool
+is_meeting_touched(const Work *work, TupleTableSlot *old, TupleTableSlot *new)
+{
+	static const ThColumn columns[] = {
+		TH_COLUMN_STARTS_AT, TH_COLUMN_DURATION,    TH_COLUMN_TIMEZONE,
+		TH_COLUMN_TYPE,      TH_COLUMN_PROVIDER_ID, TH_COLUMN_PATIENT_ID,
+		TH_COLUMN_PLATFORM,  TH_COLUMN_TITLE,       TH_COLUMN_IS_MEETING_WANTED,
+	};
+
+	for (size_t i = 0; i < lengthof(columns); i++)
+	{
+		if (differs(work, old, new, columns[i]))
+			return true;
+	}
+	return false;
+}
+
+/* ---- deciding ---- */
+
+static void
+add_mark(Work *work, ThJobKind kind, ThPriority priority, const Visit *visit,
+		 TimestampTz due_at)
+{
+	ThMark *mark;
+
+	if (work->n_marks == work->room)
+	{
+		if (work->room > INT_MAX / 2)
+			ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+							errmsg("too many appointments in one statement")));
+		if (work->room == 0)
+		{
+			work->room = 8;
+			work->marks = palloc_array(ThMark, work->room);
+		}
+		else
+		{
+			work->room *= 2;
+			work->marks = repalloc_huge(work->marks,
+										sizeof(ThMark) * (Size) work->room);
+		}
+	}
+	mark = &work->marks[work->n_marks++];
+	mark->kind = kind;
+	mark->priority = priority;
+	mark->clinic_id = visit->clinic_id;
+	mark->subject_id = visit->id;
+	mark->due_at = due_at;
+	if (due_at <= work->now + DEBOUNCE_US)
+		work->wakes = true;
+}
+
+static void
+add_overbooked(Work *work, const Visit *visit)
+{
+	if (work->overbooked_room == 0)
+	{
+		work->overbooked_room = 8;
+		work->clinics = palloc_array(int64, work->overbooked_room);
+		work->ids = palloc_array(int64, work->overbooked_room);
+	}
+	else if (work->n_overbooked == work->overbooked_room)
+	{
+		work->overbooked_room *= 2;
+		work->clinics = repalloc(work->clinics,
+								 sizeof(int64) * work->overbooked_room);
+		work->ids = repalloc(work->ids, sizeof(int64) * work->overbooked_room);
+	}
+	work->clinics[work->n_overbooked] = visit->clinic_id;
+	work->ids[work->n_overbooked++] = visit->id;
+}
+
+static bool
+is_near(const Work *work, const Visit *visit)
+{
+	return visit->ends_at > work->now &&
+		   visit->starts_at < work->now + TH_NEAR_MINUTES * USECS_PER_MINUTE;
+}
+
+static void
+mark_hold(Work *work, const Visit *visit)
+{
+	if (visit->status == work->columns->pending && visit->held_until != 0)
+		add_mark(work, TH_JOB_HOLD, TH_PRIORITY_CREATE, visit,
+				 visit->held_until);
+}
+
+static void
+look_at_insert(Work *work, const Visit *visit)
+{
+	if (visit->wants && visit->ends_at > work->now)
+		add_mark(work, TH_JOB_MEETING,
+				 is_near(work, visit) ? TH_PRIORITY_NEAR : TH_PRIORITY_CREATE,
+				 visit, work->now);
+	mark_hold(work, visit);
+	if (visit->is_overbooked)
+		add_overbooked(work, visit);
+}
+
+static void
+look_at_delete(Work *work, const Visit *visit)
+{
+	if (visit->is_video || visit->has_meeting)
+		add_mark(work, TH_JOB_MEETING, TH_PRIORITY_CHANGE, visit, work->now);
+}
+
+static void
+mark_changed(Work *work, const Visit *old, const Visit *new)
+{
+	ThPriority priority = TH_PRIORITY_CHANGE;
+	TimestampTz due_at = work->now;
+
+	if (is_near(work, new))
+		priority = TH_PRIORITY_NEAR;
+	else if (new->wants && !old->wants)
+		priority = TH_PRIORITY_CREATE;
+	else if (new->wants)
+		due_at += DEBOUNCE_US;
+	add_mark(work, TH_JOB_MEETING, priority, new, due_at);
+}
+
+static void
+look_at_update(Work *work, TupleTableSlot *old_slot, TupleTableSlot *new_slot)
+{
+	Visit old;
+	Visit new;
+	bool is_status_changed;
+
+	read_visit(work, old_slot, &old);
+	read_visit(work, new_slot, &new);
+	if (old.clinic_id != new.clinic_id || old.id != new.id)
+	{
+		look_at_delete(work, &old);
+		look_at_insert(work, &new);
+		return;
+	}
+
+	/* A visit that took place, or did not, leaves its meeting as it is. */
+	is_status_changed = old.status != new.status;
+	if ((old.is_video || new.is_video || old.has_meeting || new.has_meeting) &&
+		((is_status_changed && new.status !=
+								   work->columns->completed &&new.status !=
+								   work->columns->no_show) ||
+		 is_meeting_touched(work, old_slot, new_slot)))
+		mark_changed(work, &old, &new);
+
+	if (is_status_changed || old.held_until != new.held_until)
+		mark_hold(work, &new);
+	if (new.is_overbooked && !old.is_overbooked)
+		add_overbooked(work, &new);
+}
+
+/* ---- the trigger ---- */
+
+/* A read pointer of our own at the first row: others may read the store too. */
+static void
+rewind_rows(Tuplestorestate *rows)
+{
+	int pointer = tuplestore_alloc_read_pointer(rows, EXEC_FLAG_REWIND);
+
+	tuplestore_select_read_pointer(rows, pointer);
+	tuplestore_rescan(rows);
+}
+
+static void
+look_at_pairs(Work *work, TupleDesc columns, Tuplestorestate *old_rows,
+			  Tuplestorestate *new_rows)
+{
+	TupleTableSlot *old = MakeSingleTupleTableSlot(columns,
+												   &TTSOpsMinimalTuple);
+	TupleTableSlot *new = MakeSingleTupleTableSlot(columns,
+												   &TTSOpsMinimalTuple);
+
+	rewind_rows(old_rows);
+	rewind_rows(new_rows);
+	while (tuplestore_gettupleslot(new_rows, true, false, new))
+	{
+		if (!tuplestore_gettupleslot(old_rows, true, false, old))
+			elog(ERROR, "an updated appointment has no former row");
+		look_at_update(work, old, new);
+	}
+	ExecDropSingleTupleTableSlot(old);
+	ExecDropSingleTupleTableSlot(new);
+}
+
+static void
+look_at_rows(Work *work, TupleDesc columns, Tuplestorestate *rows,
+			 void (*look)(Work *work, const Visit *visit))
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(columns,
+													&TTSOpsMinimalTuple);
+	Visit visit;
+
+	rewind_rows(rows);
+	while (tuplestore_gettupleslot(rows, true, false, slot))
+	{
+		read_visit(work, slot, &visit);
+		look(work, &visit);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+Datum
+th_sql_appointment_mark(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	Work work = { 0 };
+	TupleDesc columns;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
+		elog(ERROR, "appointment_mark() is a trigger of statements");
+	if (th_guc_restoring)
+		return PointerGetDatum(NULL);
+
+	columns = RelationGetDescr(trigger->tg_relation);
+	work.columns = th_appointment_columns(trigger->tg_relation);
+	work.now = th_clock_now();
+	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		look_at_rows(&work, columns, trigger->tg_newtable, look_at_insert);
+	else if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+		look_at_rows(&work, columns, trigger->tg_oldtable, look_at_delete);
+	else
+		look_at_pairs(&work, columns, trigger->tg_oldtable,
+					  trigger->tg_newtable);
+
+	if (work.n_overbooked > 0)
+		th_audit_write(work.clinics, work.ids, work.n_overbooked, "overbook",
+					   "appointment", NULL);
+	if (work.n_marks > 0)
+		th_job_mark(work.marks, work.n_marks);
+	if (work.wakes)
+		th_wake_at_commit();
+	return PointerGetDatum(NULL);
+}
+
+/* ---- updated_at and sequence ---- */
+
+/* True if a column changed that a calendar shows. */
+static bool
+is_calendar_touched(const Work *work, TupleTableSlot *old, TupleTableSlot *new)
+{
+	static const ThColumn columns[] = {
+		TH_COLUMN_STARTS_AT, TH_COLUMN_DURATION, TH_COLUMN_TIMEZONE,
+		TH_COLUMN_STATUS,    TH_COLUMN_TYPE,     TH_COLUMN_PROVIDER_ID,
+		TH_COLUMN_PLATFORM,  TH_COLUMN_LOCATION, TH_COLUMN_TITLE,
+		TH_COLUMN_JOIN_URL,
+	};
+
+	for (size_t i = 0; i < lengthof(columns); i++)
+	{
+		if (differs(work, old, new, columns[i]))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * True if anything changed beside what this trigger keeps, the vendor's
+ * number of the meeting, and what the server computes later (ends_at).
+ */
+static bool
+is_row_touched(const Work *work, TupleTableSlot *old, TupleTableSlot *new)
+{
+	const AttrNumber *number = work->columns->number;
+	TupleDesc columns = old->tts_tupleDescriptor;
+
+	for (int i = 0; i < columns->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(columns, i);
+		AttrNumber n = attribute->attnum;
+
+		if (attribute->attisdropped || attribute->attgenerated != '\0' ||
+			n == number[TH_COLUMN_UPDATED_AT] ||
+			n == number[TH_COLUMN_SEQUENCE] ||
+			n == number[TH_COLUMN_MEETING_ID])
+			continue;
+		if (old->tts_isnull[i] != new->tts_isnull[i])
+			return true;
+		if (!old->tts_isnull[i] &&
+			!datum_image_eq(old->tts_values[i], new->tts_values[i],
+							attribute->attbyval, attribute->attlen))
+			return true;
+	}
+	return false;
+}
+
+Datum
+th_sql_appointment_stamp(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	Work work = { 0 };
+	TupleTableSlot *old;
+	TupleTableSlot *new;
+	int numbers[2];
+	Datum values[2];
+	bool nulls[2] = { false, false };
+	int n = 0;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) ||
+		!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+		elog(ERROR, "appointment_stamp() is a trigger of updated rows");
+	if (th_guc_restoring)
+		return PointerGetDatum(trigger->tg_newtuple);
+
+	work.columns = th_appointment_columns(trigger->tg_relation);
+	old = trigger->tg_trigslot;
+	new = trigger->tg_newslot;
+	slot_getallattrs(old);
+	slot_getallattrs(new);
+	if (!is_row_touched(&work, old, new))
+		return PointerGetDatum(trigger->tg_newtuple);
+
+	numbers[n] = work.columns->number[TH_COLUMN_UPDATED_AT];
+	values[n++] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+	if (is_calendar_touched(&work, old, new) &&
+		!differs(&work, old, new, TH_COLUMN_SEQUENCE) &&
+		DatumGetInt32(value_of(&work, new, TH_COLUMN_SEQUENCE)) < PG_INT32_MAX)
+	{
+		numbers[n] = work.columns->number[TH_COLUMN_SEQUENCE];
+		values[n++] = Int32GetDatum(
+			DatumGetInt32(value_of(&work, new, TH_COLUMN_SEQUENCE)) + 1);
+	}
+	return PointerGetDatum(
+		heap_modify_tuple_by_cols(trigger->tg_newtuple,
+								  RelationGetDescr(trigger->tg_relation), n,
+								  numbers, values, nulls));
+}

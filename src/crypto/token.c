@@ -1,0 +1,124 @@
+/*
+ * token.c
+ *	  Random text and digests.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+#include <string.h>
+
+#include "utils/memutils.h"
+
+#include <openssl/evp.h>
+
+#include "base/compat.h"
+#include "base/th_guard.h"
+#include "crypto/ossl_error.h"
+#include "crypto/token.h"
+
+#define PASSCODE_LENGTH 10
+
+static void random_bytes(void *bytes, size_t length);
+static char random_letter(void);
+
+char *
+th_token_hex(int bytes)
+{
+	static const char digits[] = "0123456789abcdef";
+	char *text = palloc((Size) bytes * 2 + 1);
+	unsigned char *random = palloc((Size) bytes);
+	char *end = text;
+	int i;
+
+	random_bytes(random, (size_t) bytes);
+	for (i = 0; i < bytes; i++)
+	{
+		*end++ = digits[random[i] >> 4];
+		*end++ = digits[random[i] & 0x0f];
+	}
+	*end = '\0';
+	explicit_bzero(random, (size_t) bytes);
+	pfree(random);
+	return text;
+}
+
+/*
+ * Whole passcodes are drawn again until one has all three kinds (four of
+ * five have): mending a bad one would favour some passcodes over others.
+ */
+char *
+th_token_passcode(void)
+{
+	char *text = th_guard_secret(CurrentMemoryContext, PASSCODE_LENGTH + 1);
+
+	for (;;)
+	{
+		bool has_upper = false;
+		bool has_lower = false;
+		bool has_digit = false;
+		int i;
+
+		for (i = 0; i < PASSCODE_LENGTH; i++)
+		{
+			char c = random_letter();
+
+			text[i] = c;
+			has_upper |= c >= 'A' && c <= 'Z';
+			has_lower |= c >= 'a' && c <= 'z';
+			has_digit |= c >= '0' && c <= '9';
+		}
+		if (has_upper && has_lower && has_digit)
+			return text;
+	}
+}
+
+void
+th_sha256(const void *data, size_t length,
+		  unsigned char digest[TH_SHA256_BYTES])
+{
+	unsigned int size = 0;
+
+	th_ossl_begin();
+	if (EVP_Digest(data, length, digest, &size, EVP_sha256(), NULL) != 1 ||
+		size != TH_SHA256_BYTES)
+		th_ossl_raise("compute a digest");
+	th_ossl_end();
+}
+
+char *
+th_token_base64(const char *data, size_t length)
+{
+	char *text;
+
+	if (length > MaxAllocSize / 2)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("text is too large to encode")));
+	text = th_guard_secret(CurrentMemoryContext, (length + 2) / 3 * 4 + 1);
+	(void) EVP_EncodeBlock((unsigned char *) text, (const unsigned char *) data,
+						   (int) length);
+	return text;
+}
+
+static void
+random_bytes(void *bytes, size_t length)
+{
+	if (!pg_strong_random(bytes, length))
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
+						errmsg("could not generate random values")));
+}
+
+/* One of the letters and digits that cannot be taken for another. */
+static char
+random_letter(void)
+{
+	static const char letters[] =
+		"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
+	const int count = (int) sizeof(letters) - 1;
+	unsigned char byte;
+
+	/* Bytes past the last whole multiple would favour the first letters. */
+	do
+		random_bytes(&byte, 1);
+	while (byte >= UCHAR_MAX + 1 - (UCHAR_MAX + 1) % count);
+	return letters[byte % count];
+}

@@ -1,0 +1,33 @@
+/*
+ * json_write.h
+ *	  Writing JSON text in one pass.
+ *
+ * The caller names members; the writer sets commas and escapes.
+ */
+#ifndef TH_JSON_WRITE_H
+#define TH_JSON_WRITE_H
+
+#include "lib/stringinfo.h"
+
+typedef struct ThJsonWriter
+{
+	StringInfo out;
+	bool need_comma;
+} ThJsonWriter;
+
+/* Starts writing at the end of "out". */
+extern void th_json_write_start(ThJsonWriter *writer, StringInfo out);
+
+/* "name" is NULL for the outermost value and for array elements. Errors of all: out of memory. */
+extern void th_json_write_object(ThJsonWriter *writer, const char *name);
+extern void th_json_write_end_object(ThJsonWriter *writer);
+extern void th_json_write_array(ThJsonWriter *writer, const char *name);
+extern void th_json_write_end_array(ThJsonWriter *writer);
+extern void th_json_write_text(ThJsonWriter *writer, const char *name,
+							   const char *value); /* NULL writes null */
+extern void th_json_write_int(ThJsonWriter *writer, const char *name,
+							  int64 value);
+extern void th_json_write_bool(ThJsonWriter *writer, const char *name,
+							   bool value);
+
+#endif /* TH_JSON_WRITE_H */

@@ -1,0 +1,3 @@
+CREATE SCHEMA telehealth;
+
+CREATE SCHEMA telehealth_private;

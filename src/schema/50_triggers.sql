@@ -1,0 +1,56 @@
+/*
+ * Outward work. Statement level with transition tables; they read nothing
+ * but their rows and write only job and the row's own clinic's audit_log.
+ */
+CREATE FUNCTION telehealth_private.appointment_mark() RETURNS trigger
+	LANGUAGE C
+	AS 'MODULE_PATHNAME', 'th_sql_appointment_mark';
+
+CREATE TRIGGER appointment_mark_insert AFTER INSERT ON telehealth.appointment
+	REFERENCING NEW TABLE AS new_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.appointment_mark();
+
+CREATE TRIGGER appointment_mark_update AFTER UPDATE ON telehealth.appointment
+	REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.appointment_mark();
+
+CREATE TRIGGER appointment_mark_delete AFTER DELETE ON telehealth.appointment
+	REFERENCING OLD TABLE AS old_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.appointment_mark();
+
+/* Keeps updated_at and sequence true. */
+CREATE FUNCTION telehealth_private.appointment_stamp() RETURNS trigger
+	LANGUAGE C
+	AS 'MODULE_PATHNAME', 'th_sql_appointment_stamp';
+
+CREATE TRIGGER appointment_stamp BEFORE UPDATE ON telehealth.appointment
+	FOR EACH ROW EXECUTE FUNCTION telehealth_private.appointment_stamp();
+
+/* Forgets what may_see() remembers, in every session. */
+CREATE FUNCTION telehealth_private.role_grant_changed() RETURNS trigger
+	LANGUAGE C
+	AS 'MODULE_PATHNAME', 'th_sql_role_grant_changed';
+
+CREATE TRIGGER role_grant_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON telehealth_private.role_grant
+	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.role_grant_changed();
+
+/* The log only grows: rows may be chained once, never changed or removed. */
+CREATE FUNCTION telehealth_private.audit_log_protect() RETURNS trigger
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF TG_OP = 'UPDATE' AND OLD.chain_hash IS NULL AND OLD.chain_no IS NULL
+		AND ROW (OLD.clinic_id, OLD.id, OLD.at, OLD.actor, OLD.action, OLD.object, OLD.object_id, OLD.detail)
+			IS NOT DISTINCT FROM ROW (NEW.clinic_id, NEW.id, NEW.at, NEW.actor, NEW.action, NEW.object, NEW.object_id, NEW.detail) THEN
+		RETURN NEW;
+	END IF;
+	RAISE EXCEPTION 'the audit log can only be appended to' USING ERRCODE = 'object_not_in_prerequisite_state';
+END
+$$;
+
+CREATE TRIGGER audit_log_protect BEFORE UPDATE OR DELETE ON telehealth.audit_log
+	FOR EACH ROW EXECUTE FUNCTION telehealth_private.audit_log_protect();
+
+CREATE TRIGGER audit_log_protect_truncate BEFORE TRUNCATE ON telehealth.audit_log
+	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.audit_log_protect();

@@ -1,0 +1,2 @@
+/* The launcher looks for this database when the transaction commits. */
+SELECT telehealth_private.wake_launcher();

@@ -1,0 +1,307 @@
+/*
+ * account.c
+ *	  Accounts at platforms, their sealed credentials and cached tokens.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "store/account.h"
+#include "store/plans.h"
+
+static ThPlan get_account = {
+	.text = "SELECT " TH_ACCOUNT_COLUMNS " FROM telehealth.account AS x"
+			" LEFT JOIN telehealth_private.builtin_platform AS b"
+			" ON b.platform = x.platform WHERE x.clinic_id = $1 AND x.id = $2",
+	.n_args = 2,
+	.types = { INT8OID, INT8OID }
+};
+
+static ThPlan upsert_account = {
+	.text =
+		"INSERT INTO telehealth.account AS x (clinic_id, platform, settings,"
+		" connected_at) VALUES ($1, $2, $3, clock_timestamp())"
+		" ON CONFLICT ON CONSTRAINT account_platform_key DO UPDATE SET"
+		" settings = EXCLUDED.settings, status = 'connected',"
+		" connected_at = EXCLUDED.connected_at, token_expires_at = NULL,"
+		" last_error = NULL, last_error_at = NULL, missing_scope = NULL,"
+		" clock_skew = NULL RETURNING x.id",
+	.n_args = 3,
+	.types = { INT8OID, TEXTOID, JSONBOID }
+};
+
+static ThPlan delete_secrets = {
+	.text = "DELETE FROM telehealth_private.account_secret"
+			" WHERE clinic_id = $1 AND account_id = $2",
+	.n_args = 2,
+	.types = { INT8OID, INT8OID }
+};
+
+static ThPlan delete_tokens = { .text =
+									"DELETE FROM telehealth_private.token_cache"
+									" WHERE clinic_id = $1 AND account_id = $2",
+								.n_args = 2,
+								.types = { INT8OID, INT8OID } };
+
+static ThPlan insert_secret = {
+	.text = "INSERT INTO telehealth_private.account_secret"
+			" (clinic_id, account_id, name, envelope) VALUES ($1, $2, $3, $4)",
+	.n_args = 4,
+	.types = { INT8OID, INT8OID, TEXTOID, BYTEAOID }
+};
+
+static ThPlan has_envelopes = {
+	.text = "SELECT EXISTS (SELECT FROM telehealth_private.account_secret)"
+			" OR EXISTS (SELECT FROM telehealth_private.session_secret)",
+	.n_args = 0,
+	.types = { 0 }
+};
+
+static ThPlan get_secrets = {
+	.text = "SELECT name, envelope FROM telehealth_private.account_secret"
+			" WHERE clinic_id = $1 AND account_id = $2",
+	.n_args = 2,
+	.types = { INT8OID, INT8OID }
+};
+
+static ThPlan get_token = {
+	.text =
+		"SELECT envelope, expires_at, scopes FROM telehealth_private.token_cache"
+		" WHERE clinic_id = $1 AND account_id = $2 AND expires_at > $3",
+	.n_args = 3,
+	.types = { INT8OID, INT8OID, TIMESTAMPTZOID }
+};
+
+static ThPlan put_token = {
+	.text =
+		"INSERT INTO telehealth_private.token_cache AS t (clinic_id, account_id,"
+		" envelope, scopes, expires_at, obtained_at)"
+		" SELECT x.clinic_id, x.id, $3, $4, $5, clock_timestamp()"
+		" FROM telehealth.account AS x WHERE x.clinic_id = $1 AND x.id = $2"
+		" ON CONFLICT ON CONSTRAINT token_cache_pkey DO UPDATE SET"
+		" envelope = EXCLUDED.envelope, scopes = EXCLUDED.scopes,"
+		" expires_at = EXCLUDED.expires_at, obtained_at = EXCLUDED.obtained_at",
+	.n_args = 5,
+	.types = { INT8OID, INT8OID, BYTEAOID, TEXTOID, TIMESTAMPTZOID }
+};
+
+static ThPlan note_token = {
+	.text =
+		"UPDATE telehealth.account SET status = 'connected',"
+		" token_expires_at = $3, clock_skew = make_interval(secs => $4 / 1000.0),"
+		" last_error = NULL, last_error_at = NULL"
+		" WHERE clinic_id = $1 AND id = $2 AND status <> 'disconnected'",
+	.n_args = 4,
+	.types = { INT8OID, INT8OID, TIMESTAMPTZOID, INT4OID }
+};
+
+static ThPlan note_trouble = {
+	.text =
+		"UPDATE telehealth.account SET status = $3, last_error = $4,"
+		" last_error_at = CASE WHEN $4 IS NULL THEN NULL ELSE clock_timestamp() END,"
+		" missing_scope = $5"
+		" WHERE clinic_id = $1 AND id = $2 AND status <> 'disconnected'"
+		" AND (status, last_error, missing_scope)"
+		" IS DISTINCT FROM ($3, $4, $5)",
+	.n_args = 5,
+	.types = { INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID }
+};
+
+ThAccount *
+th_account_read(uint64 row, int first, MemoryContext context)
+{
+	ThAccount *account;
+	Datum settings;
+	bool is_null;
+
+	(void) th_row_datum(row, first + 1, &is_null);
+	if (is_null)
+		return NULL;
+	account = MemoryContextAllocZero(context, sizeof(ThAccount));
+	account->clinic_id = th_row_int64(row, first);
+	account->id = th_row_int64(row, first + 1);
+	account->platform = th_row_text(row, first + 2, context);
+	account->status = th_row_text(row, first + 3, context);
+	settings = th_row_datum(row, first + 4, &is_null);
+	if (!is_null)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+
+		account->settings = DatumGetJsonbPCopy(settings);
+		MemoryContextSwitchTo(old);
+	}
+	account->connected_at = th_row_timestamptz(row, first + 5);
+	account->api_url = th_row_text(row, first + 6, context);
+	account->token_url = th_row_text(row, first + 7, context);
+	return account;
+}
+
+static void
+bind_account(Datum *values, int64 clinic_id, int64 id)
+{
+	values[0] = Int64GetDatum(clinic_id);
+	values[1] = Int64GetDatum(id);
+}
+
+ThAccount *
+th_account_get(int64 clinic_id, int64 id)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ThAccount *account = NULL;
+	Datum values[2];
+
+	th_store_connect();
+	bind_account(values, clinic_id, id);
+	th_plan_run(&get_account, values, NULL, false);
+	if (SPI_processed > 0)
+		account = th_account_read(0, 1, context);
+	th_store_finish();
+	return account;
+}
+
+int64
+th_account_upsert(int64 clinic_id, const char *platform, Jsonb *settings)
+{
+	Datum values[3];
+	int64 id;
+
+	th_store_connect();
+	values[0] = Int64GetDatum(clinic_id);
+	values[1] = CStringGetTextDatum(platform);
+	values[2] = JsonbPGetDatum(settings);
+	th_plan_run(&upsert_account, values, NULL, false);
+	id = th_row_int64(0, 1);
+
+	bind_account(values, clinic_id, id);
+	th_plan_run(&delete_secrets, values, NULL, false);
+	th_plan_run(&delete_tokens, values, NULL, false);
+	th_store_finish();
+	return id;
+}
+
+void
+th_account_put_secret(int64 clinic_id, int64 id, const char *name,
+					  bytea *envelope)
+{
+	Datum values[4];
+
+	th_store_connect();
+	bind_account(values, clinic_id, id);
+	values[2] = CStringGetTextDatum(name);
+	values[3] = PointerGetDatum(envelope);
+	th_plan_run(&insert_secret, values, NULL, false);
+	th_store_finish();
+}
+
+bool
+th_account_has_envelopes(void)
+{
+	bool result;
+
+	th_store_connect();
+	th_plan_run(&has_envelopes, NULL, NULL, false);
+	result = th_row_bool(0, 1);
+	th_store_finish();
+	return result;
+}
+
+/* A copy of column "column" of row "row" in "context". */
+static bytea *
+copy_envelope(uint64 row, int column, MemoryContext context)
+{
+	bool is_null;
+	Datum value = th_row_datum(row, column, &is_null);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	bytea *copy = DatumGetByteaPCopy(value);
+
+	MemoryContextSwitchTo(old);
+	return copy;
+}
+
+int
+th_account_secrets(int64 clinic_id, int64 id, ThSealed **secrets)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Datum values[2];
+	int n;
+
+	th_store_connect();
+	bind_account(values, clinic_id, id);
+	th_plan_run(&get_secrets, values, NULL, false);
+	n = (int) SPI_processed;
+	*secrets = MemoryContextAllocZero(context, sizeof(ThSealed) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		(*secrets)[i].name = th_row_text(i, 1, context);
+		(*secrets)[i].envelope = copy_envelope(i, 2, context);
+	}
+	th_store_finish();
+	return n;
+}
+
+bytea *
+th_account_token(int64 clinic_id, int64 id, TimestampTz after,
+				 TimestampTz *expires_at, char **scopes)
+{
+	MemoryContext context = CurrentMemoryContext;
+	bytea *envelope = NULL;
+	Datum values[3];
+
+	th_store_connect();
+	bind_account(values, clinic_id, id);
+	values[2] = TimestampTzGetDatum(after);
+	th_plan_run(&get_token, values, NULL, false);
+	if (SPI_processed > 0)
+	{
+		envelope = copy_envelope(0, 1, context);
+		*expires_at = th_row_timestamptz(0, 2);
+		*scopes = th_row_text(0, 3, context);
+	}
+	th_store_finish();
+	return envelope;
+}
+
+void
+th_account_put_token(int64 clinic_id, int64 id, bytea *envelope,
+					 const char *scopes, TimestampTz expires_at, int skew_ms)
+{
+	Datum values[5];
+	char nulls[6] = "     ";
+
+	th_store_connect();
+	bind_account(values, clinic_id, id);
+	values[2] = PointerGetDatum(envelope);
+	if (scopes == NULL)
+		nulls[3] = 'n';
+	values[3] = scopes == NULL ? (Datum) 0 : CStringGetTextDatum(scopes);
+	values[4] = TimestampTzGetDatum(expires_at);
+	th_plan_run(&put_token, values, nulls, false);
+
+	values[2] = TimestampTzGetDatum(expires_at);
+	values[3] = Int32GetDatum(skew_ms);
+	th_plan_run(&note_token, values, NULL, false);
+	th_store_finish();
+}
+
+void
+th_account_note(int64 clinic_id, int64 id, const char *status,
+				const char *error, const char *missing_scope)
+{
+	Datum values[5];
+	char nulls[6] = "     ";
+
+	th_store_connect();
+	bind_account(values, clinic_id, id);
+	values[2] = CStringGetTextDatum(status);
+	values[3] = error == NULL ? (Datum) 0 : CStringGetTextDatum(error);
+	values[4] = missing_scope == NULL ? (Datum) 0
+									  : CStringGetTextDatum(missing_scope);
+	if (error == NULL)
+		nulls[3] = 'n';
+	if (missing_scope == NULL)
+		nulls[4] = 'n';
+	th_plan_run(&note_trouble, values, nulls, false);
+	th_store_finish();
+}

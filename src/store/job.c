@@ -1,0 +1,164 @@
+/*
+ * job.c
+ *	  Marking subjects: how triggers and functions put work into the queue.
+ *
+ * Claiming and settling, the dispatcher's side, are in job_claim.c.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "base/th_guc.h"
+#include "store/job.h"
+#include "store/owner.h"
+#include "store/plans.h"
+
+/* Rows of one statement when many subjects are marked at once. */
+#define MARK_CHUNK 10000
+
+#define ON_CONFLICT_MARK                                                       \
+	" ON CONFLICT ON CONSTRAINT job_pkey DO UPDATE SET"                        \
+	" generation = j.generation + 1,"                                          \
+	" priority = LEAST(j.priority, EXCLUDED.priority),"                        \
+	" failures = 0, waiting_for = NULL, last_error = NULL, dead_at = NULL,"    \
+	" marked_at = EXCLUDED.marked_at,"                                         \
+	" due_at = CASE WHEN j.attempts > 0 THEN j.due_at"                         \
+	" WHEN EXCLUDED.kind = 'hold' THEN EXCLUDED.due_at"                        \
+	" ELSE LEAST(j.due_at, EXCLUDED.due_at) END"
+
+static ThPlan mark_one = {
+	.text = "INSERT INTO telehealth_private.job AS j"
+			" (kind, clinic_id, subject_id, priority, due_at, marked_at)"
+			" VALUES ($1, $2, $3, $4, $5, $6)" ON_CONFLICT_MARK,
+	.n_args = 6,
+	.types = { TEXTOID, INT8OID, INT8OID, INT4OID, TIMESTAMPTZOID,
+			   TIMESTAMPTZOID }
+};
+
+static ThPlan mark_many = {
+	.text =
+		"INSERT INTO telehealth_private.job AS j"
+		" (kind, clinic_id, subject_id, priority, due_at, marked_at)"
+		" SELECT u.kind, u.clinic_id, u.subject_id, u.priority, u.due_at, $6"
+		" FROM unnest($1, $2, $3, $4, $5)"
+		" AS u (kind, clinic_id, subject_id, priority, due_at)" ON_CONFLICT_MARK,
+	.n_args = 6,
+	.types = { TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID,
+			   TIMESTAMPTZARRAYOID, TIMESTAMPTZOID }
+};
+
+const char *
+th_job_kind_name(ThJobKind kind)
+{
+	return kind == TH_JOB_HOLD ? "hold" : "meeting";
+}
+
+static int
+compare_marks(const void *a, const void *b)
+{
+	const ThMark *x = a;
+	const ThMark *y = b;
+
+	if (x->kind != y->kind)
+		return x->kind < y->kind ? -1 : 1;
+	if (x->clinic_id != y->clinic_id)
+		return x->clinic_id < y->clinic_id ? -1 : 1;
+	if (x->subject_id != y->subject_id)
+		return x->subject_id < y->subject_id ? -1 : 1;
+	return 0;
+}
+
+/*
+ * Sorts by key, and leaves one mark a key with the more urgent values: a
+ * statement may not touch one row twice.
+ */
+static int
+sort_and_merge(ThMark *marks, int n)
+{
+	int kept = 0;
+
+	qsort(marks, n, sizeof(ThMark), compare_marks);
+	for (int i = 1; i < n; i++)
+	{
+		if (compare_marks(&marks[kept], &marks[i]) != 0)
+			marks[++kept] = marks[i];
+		else
+		{
+			marks[kept].priority = Min(marks[kept].priority, marks[i].priority);
+			marks[kept].due_at = Min(marks[kept].due_at, marks[i].due_at);
+		}
+	}
+	return kept + 1;
+}
+
+static void
+run_mark_one(const ThMark *mark, TimestampTz now)
+{
+	Datum values[6];
+
+	values[0] = CStringGetTextDatum(th_job_kind_name(mark->kind));
+	values[1] = Int64GetDatum(mark->clinic_id);
+	values[2] = Int64GetDatum(mark->subject_id);
+	values[3] = Int32GetDatum(mark->priority);
+	values[4] = TimestampTzGetDatum(mark->due_at);
+	values[5] = TimestampTzGetDatum(now);
+	th_plan_run(&mark_one, values, NULL, false);
+}
+
+static void
+run_mark_many(const ThMark *marks, int n, TimestampTz now)
+{
+	const char **kinds = palloc_array(const char *, n);
+	int64 *clinics = palloc_array(int64, n);
+	int64 *subjects = palloc_array(int64, n);
+	int32 *priorities = palloc_array(int32, n);
+	TimestampTz *dues = palloc_array(TimestampTz, n);
+	Datum values[6];
+
+	for (int i = 0; i < n; i++)
+	{
+		kinds[i] = th_job_kind_name(marks[i].kind);
+		clinics[i] = marks[i].clinic_id;
+		subjects[i] = marks[i].subject_id;
+		priorities[i] = marks[i].priority;
+		dues[i] = marks[i].due_at;
+	}
+	values[0] = th_array_text(kinds, n);
+	values[1] = th_array_int64(clinics, n);
+	values[2] = th_array_int64(subjects, n);
+	values[3] = th_array_int32(priorities, n);
+	values[4] = th_array_timestamptz(dues, n);
+	values[5] = TimestampTzGetDatum(now);
+	th_plan_run(&mark_many, values, NULL, false);
+}
+
+void
+th_job_mark(ThMark *marks, int n)
+{
+	ThOwnerScope scope;
+	TimestampTz now;
+
+	if (n == 0 || th_guc_restoring)
+		return;
+	now = GetCurrentTimestamp();
+	if (n > 1)
+		n = sort_and_merge(marks, n);
+
+	th_owner_enter(&scope);
+	th_store_connect();
+	if (n == 1)
+		run_mark_one(&marks[0], now);
+	else
+		for (int at = 0; at < n; at += MARK_CHUNK)
+			run_mark_many(marks + at, Min(MARK_CHUNK, n - at), now);
+	th_store_finish();
+	th_owner_leave(&scope);
+}

@@ -1,0 +1,112 @@
+/*
+ * job.h
+ *	  The queue: marking subjects, claiming, settling.
+ *
+ * All functions run inside a transaction. Those for the dispatcher run as
+ * the worker's role.
+ */
+#ifndef TH_STORE_JOB_H
+#define TH_STORE_JOB_H
+
+#include "datatype/timestamp.h"
+
+typedef enum ThJobKind
+{
+	TH_JOB_MEETING, /* subject: appointment */
+	TH_JOB_HOLD     /* subject: appointment, due at held_until */
+} ThJobKind;
+
+/* Classes of the queue, served in this order. */
+typedef enum ThPriority
+{
+	TH_PRIORITY_NEAR, /* starts within TH_NEAR_MINUTES */
+	TH_PRIORITY_CREATE,
+	TH_PRIORITY_CHANGE,
+	TH_PRIORITY_BACKGROUND
+} ThPriority;
+
+#define TH_PRIORITY_COUNT (TH_PRIORITY_BACKGROUND + 1)
+#define TH_NEAR_MINUTES 15
+
+typedef struct ThMark
+{
+	ThJobKind kind;
+	ThPriority priority;
+	int64 clinic_id;
+	int64 subject_id;
+	TimestampTz due_at;
+} ThMark;
+
+typedef struct ThJob
+{
+	ThJobKind kind;
+	ThPriority priority;
+	int64 clinic_id;
+	int64 subject_id;
+	int64 claim_no; /* fencing token of this claim */
+	int64 generation;
+	int attempts; /* claims since the last settle, this one included;
+								 * above telehealth.max_attempts: settle as dead */
+	int failures; /* consecutive */
+	TimestampTz marked_at;
+	TimestampTz was_due_at; /* before the claim made due_at the lease */
+} ThJob;
+
+typedef enum ThSettleVerb
+{
+	TH_SETTLE_DONE,  /* nothing more to do: the row goes */
+	TH_SETTLE_AGAIN, /* the next step is due at once */
+	TH_SETTLE_LATER, /* at due_at; failures as given */
+	TH_SETTLE_DEAD
+} ThSettleVerb;
+
+typedef struct ThSettle
+{
+	ThJob job;
+	ThSettleVerb verb;
+	TimestampTz due_at;      /* LATER */
+	int failures;            /* new value */
+	ThPriority priority;     /* new value */
+	const char *waiting_for; /* one word, or NULL */
+	const char *error;       /* redacted, or NULL */
+	bool is_fenced;          /* out: somebody else owns the job now */
+	bool is_locked;          /* out: an application holds the row; try again */
+} ThSettle;
+
+extern const char *th_job_kind_name(ThJobKind kind);
+
+/*
+ * Marks subjects: makes their jobs, or raises the generation of those that
+ * exist. A job being worked on keeps its lease. As the owner of the queue,
+ * whoever calls. The array is sorted in place (lock order).
+ * Where: any backend; not while telehealth.restoring is on (does nothing).
+ */
+extern void th_job_mark(ThMark *marks, int n);
+
+/*
+ * Claims at most "limit" due jobs of one class into *jobs (current context),
+ * earliest first, not looking left of "from". Returns their number.
+ */
+extern int th_job_claim(ThPriority priority, int limit, TimestampTz from,
+						TimestampTz now, ThJob **jobs);
+
+/* The same for due hold jobs alone, while outward work is held. */
+extern int th_job_claim_holds(int limit, TimestampTz now, ThJob **jobs);
+
+/* Ends the leases of a predecessor that died. Returns how many there were. */
+extern int64 th_job_recover(TimestampTz now);
+
+/* Renews leases of jobs in work. */
+extern void th_job_renew(const ThJob *jobs, int n, TimestampTz until);
+
+/*
+ * Locks the rows of "settles" without waiting; sets is_fenced and is_locked.
+ * The others are locked until commit, and their generation is read anew:
+ * th_job_settle() compares it.
+ */
+extern void th_job_lock(ThSettle *settles, int n);
+
+/* Settles all that are neither fenced nor locked. Where: after th_job_lock() in the same transaction. */
+extern void th_job_settle(ThSettle *settles, int n, TimestampTz now);
+
+#endif /* TH_STORE_JOB_H */

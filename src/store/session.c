@@ -1,0 +1,383 @@
+/*
+ * session.c
+ *	  Rows of telehealth.session: what is known of the remote meeting.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "store/plans.h"
+#include "store/session.h"
+
+static ThPlan insert_sessions = {
+	.text =
+		"INSERT INTO telehealth.session AS s (clinic_id, appointment_id,"
+		" patient_id, provider_id, platform, account_clinic_id, account_id, host,"
+		" marker, scheduled_at, duration)"
+		" SELECT u.clinic_id, u.appointment_id, u.patient_id, u.provider_id,"
+		" u.platform, u.account_clinic_id, NULLIF(u.account_id, 0), u.host,"
+		" u.marker, u.scheduled_at, u.duration"
+		" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+		" AS u (clinic_id, appointment_id, patient_id, provider_id, platform,"
+		" account_clinic_id, account_id, host, marker, scheduled_at, duration)"
+		" ON CONFLICT (clinic_id, appointment_id) WHERE retired_at IS NULL"
+		" DO NOTHING RETURNING s.id, s.marker",
+	.n_args = 11,
+	.types = { INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID,
+			   TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID,
+			   TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID }
+};
+
+static ThPlan begin_intents = {
+	.text =
+		"UPDATE telehealth.session AS s SET intent = 'create',"
+		" intent_no = u.claim_no, intent_at = CASE WHEN s.intent IS NULL"
+		" THEN clock_timestamp() ELSE s.intent_at END"
+		" FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY"
+		" AS u (clinic_id, id, claim_no, place)"
+		" WHERE s.clinic_id = u.clinic_id AND s.id = u.id"
+		" AND s.intent_no < u.claim_no RETURNING u.place",
+	.n_args = 3,
+	.types = { INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID }
+};
+
+static ThPlan write_sessions = {
+	.text =
+		"UPDATE telehealth.session AS s SET meeting_id = u.meeting_id,"
+		" meeting_uuid = u.meeting_uuid, join_url = u.join_url, topic = u.topic,"
+		" scheduled_at = COALESCE(u.scheduled_at, s.scheduled_at),"
+		" duration = u.duration, patient_id = u.patient_id,"
+		" provider_id = u.provider_id,"
+		" status = COALESCE(u.status::telehealth.session_status, s.status),"
+		" intent = CASE WHEN u.has_intent = 1 THEN s.intent END,"
+		" wish_hash = u.wish_hash, deviation = u.deviation,"
+		" confirmed_at = clock_timestamp(),"
+		" retired_at = CASE WHEN u.is_retired = 1"
+		" THEN COALESCE(s.retired_at, clock_timestamp()) END"
+		" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"
+		" $15, $16)"
+		" AS u (clinic_id, id, intent_no, meeting_id, meeting_uuid, join_url,"
+		" topic, scheduled_at, duration, patient_id, provider_id, status,"
+		" has_intent, wish_hash, deviation, is_retired)"
+		" WHERE s.clinic_id = u.clinic_id AND s.id = u.id"
+		" AND s.intent_no = u.intent_no",
+	.n_args = 16,
+	.types = { INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID,
+			   TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID,
+			   INT4ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID,
+			   INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID }
+};
+
+static ThPlan delete_sessions = {
+	.text = "DELETE FROM telehealth.session AS s"
+			" USING unnest($1, $2, $3) AS u (clinic_id, id, intent_no)"
+			" WHERE s.clinic_id = u.clinic_id AND s.id = u.id"
+			" AND s.intent_no = u.intent_no",
+	.n_args = 3,
+	.types = { INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID }
+};
+
+static ThPlan write_passcodes = {
+	.text = "INSERT INTO telehealth_private.session_secret AS x"
+			" (clinic_id, session_id, name, envelope)"
+			" SELECT u.clinic_id, u.id, 'passcode', u.envelope"
+			" FROM unnest($1, $2, $3) AS u (clinic_id, id, envelope)"
+			" WHERE EXISTS (SELECT FROM telehealth.session AS s"
+			" WHERE s.clinic_id = u.clinic_id AND s.id = u.id)"
+			" ON CONFLICT ON CONSTRAINT session_secret_pkey"
+			" DO UPDATE SET envelope = EXCLUDED.envelope",
+	.n_args = 3,
+	.types = { INT8ARRAYOID, INT8ARRAYOID, BYTEAARRAYOID }
+};
+
+static ThPlan find_taken = {
+	.text =
+		"SELECT u.place FROM unnest($1::bigint[], $2::bigint[], $3::text[],"
+		" $4::text[]) WITH ORDINALITY"
+		" AS u (clinic_id, id, platform, meeting_id, place)"
+		" WHERE EXISTS (SELECT FROM telehealth.session AS s"
+		" WHERE s.clinic_id = u.clinic_id AND s.meeting_id = u.meeting_id"
+		" AND s.platform = u.platform AND s.id <> u.id AND s.retired_at IS NULL)",
+	.n_args = 4,
+	.types = { INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID }
+};
+
+static ThPlan get_session = { .text = "SELECT " TH_SESSION_COLUMNS
+									  " FROM telehealth.session AS s"
+									  " WHERE s.clinic_id = $1 AND s.id = $2",
+							  .n_args = 2,
+							  .types = { INT8OID, INT8OID } };
+
+ThSession *
+th_session_read(uint64 row, int first, MemoryContext context)
+{
+	ThSession *session;
+	int c = first;
+	bool is_null;
+
+	(void) th_row_datum(row, first + 1, &is_null);
+	if (is_null)
+		return NULL;
+	session = MemoryContextAllocZero(context, sizeof(ThSession));
+	session->clinic_id = th_row_int64(row, c++);
+	session->id = th_row_int64(row, c++);
+	session->appointment_id = th_row_int64(row, c++);
+	session->patient_id = th_row_int64(row, c++);
+	session->provider_id = th_row_int64(row, c++);
+	session->platform = th_row_text(row, c++, context);
+	session->account_clinic_id = th_row_int64(row, c++);
+	session->account_id = th_row_int64(row, c++);
+	session->meeting_id = th_row_text(row, c++, context);
+	session->meeting_uuid = th_row_text(row, c++, context);
+	session->join_url = th_row_text(row, c++, context);
+	session->topic = th_row_text(row, c++, context);
+	session->scheduled_at = th_row_timestamptz(row, c++);
+	session->duration = th_row_int32(row, c++);
+	session->status = th_row_text(row, c++, context);
+	session->host = th_row_text(row, c++, context);
+	session->marker = th_row_text(row, c++, context);
+	session->has_intent = th_row_bool(row, c++);
+	session->intent_no = th_row_int64(row, c++);
+	session->intent_at = th_row_timestamptz(row, c++);
+	session->wish_hash = th_row_text(row, c++, context);
+	session->deviation = th_row_text(row, c++, context);
+	session->is_retired = th_row_bool(row, c++);
+	Assert(c == first + TH_SESSION_COLUMN_COUNT);
+	return session;
+}
+
+/* Fills an array from one field of every session. */
+#define COLLECT(array, type, field)                                            \
+	do                                                                         \
+	{                                                                          \
+		(array) = palloc_array(type, Max(n, 1));                               \
+		for (int i_ = 0; i_ < n; i_++)                                         \
+			(array)[i_] = sessions[i_]->field;                                 \
+	} while (0)
+
+#define COLLECT_INT64(value, field)                                            \
+	do                                                                         \
+	{                                                                          \
+		int64 *array_;                                                         \
+		COLLECT(array_, int64, field);                                         \
+		(value) = th_array_int64(array_, n);                                   \
+	} while (0)
+
+#define COLLECT_INT32(value, field)                                            \
+	do                                                                         \
+	{                                                                          \
+		int32 *array_;                                                         \
+		COLLECT(array_, int32, field);                                         \
+		(value) = th_array_int32(array_, n);                                   \
+	} while (0)
+
+#define COLLECT_TEXT(value, field)                                             \
+	do                                                                         \
+	{                                                                          \
+		const char **array_;                                                   \
+		COLLECT(array_, const char *, field);                                  \
+		(value) = th_array_text(array_, n);                                    \
+	} while (0)
+
+#define COLLECT_TIMESTAMPTZ(value, field)                                      \
+	do                                                                         \
+	{                                                                          \
+		TimestampTz *array_;                                                   \
+		COLLECT(array_, TimestampTz, field);                                   \
+		(value) = th_array_timestamptz(array_, n);                             \
+	} while (0)
+
+static void
+insert_new(ThSession **sessions, int n)
+{
+	Datum values[11];
+
+	COLLECT_INT64(values[0], clinic_id);
+	COLLECT_INT64(values[1], appointment_id);
+	COLLECT_INT64(values[2], patient_id);
+	COLLECT_INT64(values[3], provider_id);
+	COLLECT_TEXT(values[4], platform);
+	COLLECT_INT64(values[5], account_clinic_id);
+	COLLECT_INT64(values[6], account_id);
+	COLLECT_TEXT(values[7], host);
+	COLLECT_TEXT(values[8], marker);
+	COLLECT_TIMESTAMPTZ(values[9], scheduled_at);
+	COLLECT_INT32(values[10], duration);
+	th_plan_run(&insert_sessions, values, NULL, false);
+
+	/* rows come back in the order given, less those that were in the way */
+	for (uint64 row = 0, i = 0; row < SPI_processed; row++)
+	{
+		char *marker = th_row_text(row, 2, CurrentMemoryContext);
+
+		while (i < (uint64) n && strcmp(sessions[i]->marker, marker) != 0)
+			i++;
+		if (i < (uint64) n)
+			sessions[i++]->id = th_row_int64(row, 1);
+	}
+}
+
+void
+th_session_begin(ThSession **sessions, const int64 *claim_nos, int n)
+{
+	ThSession **fresh;
+	int n_fresh = 0;
+	Datum values[3];
+	bool *is_ours;
+
+	if (n == 0)
+		return;
+	th_store_connect();
+	fresh = palloc_array(ThSession *, n);
+	for (int i = 0; i < n; i++)
+		if (sessions[i]->id == 0)
+			fresh[n_fresh++] = sessions[i];
+	if (n_fresh > 0)
+		insert_new(fresh, n_fresh);
+
+	COLLECT_INT64(values[0], clinic_id);
+	COLLECT_INT64(values[1], id);
+	values[2] = th_array_int64(claim_nos, n);
+	th_plan_run(&begin_intents, values, NULL, false);
+	is_ours = palloc0_array(bool, n);
+	for (uint64 row = 0; row < SPI_processed; row++)
+		is_ours[th_row_int64(row, 1) - 1] = true;
+	for (int i = 0; i < n; i++)
+	{
+		if (!is_ours[i])
+			sessions[i]->id = 0;
+		sessions[i]->has_intent = true;
+		sessions[i]->intent_no = claim_nos[i];
+	}
+	th_store_finish();
+}
+
+void
+th_session_find_taken(ThSession *const *sessions, int n, bool *is_taken)
+{
+	Datum values[4];
+
+	memset(is_taken, 0, sizeof(bool) * n);
+	if (n == 0)
+		return;
+	th_store_connect();
+	COLLECT_INT64(values[0], clinic_id);
+	COLLECT_INT64(values[1], id);
+	COLLECT_TEXT(values[2], platform);
+	COLLECT_TEXT(values[3], meeting_id);
+	th_plan_run(&find_taken, values, NULL, false);
+	for (uint64 row = 0; row < SPI_processed; row++)
+		is_taken[th_row_int64(row, 1) - 1] = true;
+	th_store_finish();
+}
+
+ThSession *
+th_session_get(int64 clinic_id, int64 id)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ThSession *session = NULL;
+	Datum values[2];
+
+	th_store_connect();
+	values[0] = Int64GetDatum(clinic_id);
+	values[1] = Int64GetDatum(id);
+	th_plan_run(&get_session, values, NULL, false);
+	if (SPI_processed > 0)
+		session = th_session_read(0, 1, context);
+	th_store_finish();
+	return session;
+}
+
+static void
+store_passcodes(ThSession **sessions, int n)
+{
+	int64 *clinics = palloc_array(int64, n);
+	int64 *ids = palloc_array(int64, n);
+	bytea **envelopes = palloc_array(bytea *, n);
+	int n_secrets = 0;
+	Datum values[3];
+
+	for (int i = 0; i < n; i++)
+	{
+		const ThSession *s = sessions[i];
+
+		if (s->passcode == NULL || s->is_retired)
+			continue;
+		clinics[n_secrets] = s->clinic_id;
+		ids[n_secrets] = s->id;
+		envelopes[n_secrets++] = s->passcode;
+	}
+	if (n_secrets == 0)
+		return;
+	values[0] = th_array_int64(clinics, n_secrets);
+	values[1] = th_array_int64(ids, n_secrets);
+	values[2] = th_array_bytea(envelopes, n_secrets);
+	th_plan_run(&write_passcodes, values, NULL, false);
+}
+
+static void
+write_rows(ThSession **sessions, int n)
+{
+	Datum values[16];
+
+	COLLECT_INT64(values[0], clinic_id);
+	COLLECT_INT64(values[1], id);
+	COLLECT_INT64(values[2], intent_no);
+	COLLECT_TEXT(values[3], meeting_id);
+	COLLECT_TEXT(values[4], meeting_uuid);
+	COLLECT_TEXT(values[5], join_url);
+	COLLECT_TEXT(values[6], topic);
+	COLLECT_TIMESTAMPTZ(values[7], scheduled_at);
+	COLLECT_INT32(values[8], duration);
+	COLLECT_INT64(values[9], patient_id);
+	COLLECT_INT64(values[10], provider_id);
+	COLLECT_TEXT(values[11], status);
+	COLLECT_INT32(values[12], has_intent);
+	COLLECT_TEXT(values[13], wish_hash);
+	COLLECT_TEXT(values[14], deviation);
+	COLLECT_INT32(values[15], is_retired);
+	th_plan_run(&write_sessions, values, NULL, false);
+	store_passcodes(sessions, n);
+}
+
+static void
+delete_rows(ThSession **sessions, int n)
+{
+	Datum values[3];
+
+	COLLECT_INT64(values[0], clinic_id);
+	COLLECT_INT64(values[1], id);
+	COLLECT_INT64(values[2], intent_no);
+	th_plan_run(&delete_sessions, values, NULL, false);
+}
+
+void
+th_session_write(ThSession **sessions, int n)
+{
+	ThSession **kept;
+	ThSession **gone;
+	int n_kept = 0;
+	int n_gone = 0;
+
+	if (n == 0)
+		return;
+	th_store_connect();
+	kept = palloc_array(ThSession *, n);
+	gone = palloc_array(ThSession *, n);
+	for (int i = 0; i < n; i++)
+	{
+		ThSession *s = sessions[i];
+
+		if (s->is_retired && s->meeting_id == NULL && !s->has_intent)
+			gone[n_gone++] = s;
+		else
+			kept[n_kept++] = s;
+	}
+	if (n_kept > 0)
+		write_rows(kept, n_kept);
+	if (n_gone > 0)
+		delete_rows(gone, n_gone);
+	th_store_finish();
+}

@@ -1,0 +1,53 @@
+/*
+ * cycle.h
+ *	  One transaction of the dispatcher: settle what ended, claim what is due.
+ */
+#ifndef TH_WORKER_CYCLE_H
+#define TH_WORKER_CYCLE_H
+
+#include "worker/slot.h"
+
+/* What a cycle found. */
+typedef struct ThCycleReport
+{
+	bool is_extension_gone;
+	bool is_version_wrong;
+	bool is_setting_changed; /* by ALTER DATABASE ... SET: start anew */
+	int claimed;
+	int settled;
+	int failed;
+	bool is_more_due; /* a claim came back full */
+	char held[96];    /* why outward work waits, or "" */
+} ThCycleReport;
+
+/*
+ * Settles and claims in one transaction, and commits. After an error nothing
+ * of it has happened; finished works stay for the next cycle.
+ * Errors: any; the caller's boundary aborts.
+ */
+extern void th_cycle_run(bool wants_claim, bool is_full_scan,
+						 ThCycleReport *report);
+
+/* Takes questions from the mailbox for the next claiming cycle; true if there are any. Never throws. */
+extern bool th_cycle_take_mail(void);
+
+/* After an error in th_cycle_run() and the abort: forgets what it had claimed. Never throws. */
+extern void th_cycle_abort(void);
+
+/*
+ * Settles every finished work in a transaction of its own; one that cannot
+ * be written is dropped: its lease runs out and its attempts count. False if
+ * there was nothing to do. Never throws for a work's own error.
+ */
+extern bool th_cycle_settle_singly(void);
+
+/* First transaction of a process: leases of a predecessor end, counters are read. */
+extern void th_cycle_start(ThCycleReport *report);
+
+/* Housekeeping, now and then: history, audit chain. One short transaction each. */
+extern void th_cycle_housekeep(void);
+
+/* Renews the leases of works that take long. */
+extern void th_cycle_renew(void);
+
+#endif /* TH_WORKER_CYCLE_H */

@@ -1,0 +1,376 @@
+/*
+ * dispatcher.c
+ *	  The process that does the outward work of one database.
+ *
+ * One loop: wait, take what the network brought, one transaction that settles
+ * and claims, start calls. No transaction, snapshot or lock is open while
+ * anything waits for the network.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
+
+#include "base/compat.h"
+#include "base/th_clock.h"
+#include "base/th_guc.h"
+#include "http/multi.h"
+#include "http/waitset.h"
+#include "worker/cycle.h"
+#include "worker/dispatcher.h"
+#include "worker/pool.h"
+#include "worker/process.h"
+#include "worker/run.h"
+#include "worker/slot.h"
+
+/* Cycles that fail in a row before a clean process takes over. */
+#define MAX_FAILED_CYCLES 5
+
+/* At SIGTERM: how long running calls may still end. */
+#define DRAIN_MS 300
+
+#define HOUSEKEEPING_MS 10000
+#define FULL_SCAN_MS 60000
+
+/* A claim that found nothing is not repeated sooner, however often we are woken. */
+#define EMPTY_CLAIM_MS 2
+
+typedef struct Loop
+{
+	ThHttpEngine *engine;
+	ThHttpWaitset *waitset;
+	MemoryContext context; /* reset each turn */
+	ThSlotFigures figures;
+	uint32 wait_event;
+	int64 next_poll_ms; /* monotonic, as all below */
+	int64 next_housekeeping_ms;
+	int64 next_full_scan_ms;
+	int64 last_empty_ms;
+	bool wants_claim;
+	bool is_more_due;
+	bool wants_full_scan;
+	bool is_version_told;
+	int failed_cycles;
+	char held[96];
+} Loop;
+
+/* What the phase is, for worker_status and pg_stat_activity. */
+static void
+enter_phase(Loop *loop, const char *phase)
+{
+	strlcpy(loop->figures.phase, phase, sizeof(loop->figures.phase));
+	loop->figures.in_flight = th_http_running(loop->engine);
+	loop->figures.waiting = th_run_ready();
+	th_slot_publish(&loop->figures);
+}
+
+static void
+pin_setting(const char *name, const char *value)
+{
+	SetConfigOption(name, value, PGC_USERSET, PGC_S_OVERRIDE);
+}
+
+/*
+ * Whatever the database's defaults are, our statements mean the same. Plans
+ * of the queue must not depend on how many rows it had when they were made.
+ */
+static void
+pin_settings(void)
+{
+	pin_setting("search_path", "pg_catalog, pg_temp");
+	pin_setting("default_transaction_isolation", "read committed");
+	pin_setting("default_transaction_read_only", "off");
+	pin_setting("lock_timeout", "1s");
+	pin_setting("statement_timeout", "0");
+	pin_setting("plan_cache_mode", "force_generic_plan");
+	pin_setting("enable_seqscan", "off");
+	pin_setting("enable_hashjoin", "off");
+	pin_setting("enable_mergejoin", "off");
+	pin_setting("jit", "off");
+}
+
+/* Milliseconds the loop may wait now. */
+static int
+wait_ms(Loop *loop)
+{
+	int64 now_ms = th_clock_monotonic_ms();
+	int64 limit = Max(loop->next_poll_ms - now_ms, 0);
+	int http_ms = th_http_timeout_ms(loop->engine);
+	int start_ms = th_run_wait_ms(th_clock_now());
+
+	if (th_run_finished() > 0)
+		return 0;
+	if (http_ms >= 0)
+		limit = Min(limit, http_ms);
+	if (start_ms >= 0)
+		limit = Min(limit, start_ms);
+	if (loop->wants_claim)
+		limit = Min(limit,
+					Max(loop->last_empty_ms + EMPTY_CLAIM_MS - now_ms, 0));
+	return (int) limit;
+}
+
+static void
+leave_if_gone(const ThCycleReport *report)
+{
+	if (!report->is_extension_gone)
+		return;
+	th_slot_set_absent();
+	proc_exit(0);
+}
+
+/*
+ * A library newer or older than the installed SQL: everything waits, and the
+ * log says it once.
+ */
+static void
+pause_for_version(Loop *loop)
+{
+	if (!loop->is_version_told)
+		ereport(
+			WARNING,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg(
+				 "telehealth worker is paused: the installed extension is of another version than its library"),
+			 errhint(
+				 "Run ALTER EXTENSION telehealth UPDATE, or restart the server with the matching library.")));
+	loop->is_version_told = true;
+	strlcpy(loop->figures.held_reason, "version_mismatch",
+			sizeof(loop->figures.held_reason));
+}
+
+/* Lets running calls end for a moment, gives the rest back, and settles. */
+static void
+drain(void)
+{
+	int64 deadline = th_clock_monotonic_ms() + DRAIN_MS;
+	ThHttpEngine *engine = th_http_engine();
+
+	while (th_http_running(engine) > 0 && th_clock_monotonic_ms() < deadline)
+	{
+		(void) WaitLatchOrSocket(MyLatch,
+								 WL_SOCKET_READABLE | WL_TIMEOUT |
+									 WL_EXIT_ON_PM_DEATH,
+								 th_http_descriptor(engine), 10,
+								 PG_WAIT_EXTENSION);
+		th_http_drive(engine);
+		th_run_collect(th_clock_now());
+	}
+	th_run_abandon(th_clock_now());
+	if (th_run_finished() > 0)
+		th_cycle_settle_singly();
+}
+
+/* Claim and settle, when there is a reason for either. */
+static void
+run_cycle(Loop *loop)
+{
+	int64 now_ms = th_clock_monotonic_ms();
+	bool is_full = loop->wants_full_scan || now_ms >= loop->next_full_scan_ms;
+	bool wants_claim =
+		now_ms >= loop->next_poll_ms ||
+		(loop->wants_claim && now_ms >= loop->last_empty_ms + EMPTY_CLAIM_MS) ||
+		(loop->is_more_due && th_run_ready() < th_guc_batch_size / 2);
+	ThCycleReport report;
+
+	if (!wants_claim && th_run_finished() == 0)
+		return;
+	enter_phase(loop, wants_claim ? "claim" : "settle");
+	th_cycle_run(wants_claim, is_full && wants_claim, &report);
+	leave_if_gone(&report);
+	if (report.is_version_wrong)
+	{
+		pause_for_version(loop);
+		loop->next_poll_ms = now_ms + th_guc_poll_interval_ms;
+		loop->wants_claim = false;
+		return;
+	}
+	loop->failed_cycles = 0;
+	loop->figures.cycles++;
+	loop->figures.claimed += report.claimed;
+	loop->figures.settled += report.settled;
+	loop->figures.failed += report.failed;
+	loop->figures.last_cycle_at = th_clock_now();
+	strlcpy(loop->held, report.held, sizeof(loop->held));
+	strlcpy(loop->figures.held_reason, report.held,
+			sizeof(loop->figures.held_reason));
+	loop->figures.n_fingerprints =
+		th_pool_fingerprints(loop->figures.fingerprints, TH_MAX_FINGERPRINTS);
+	loop->is_more_due = report.is_more_due;
+	if (!wants_claim)
+		return;
+	loop->wants_claim = false;
+	loop->next_poll_ms = now_ms + th_guc_poll_interval_ms;
+	if (report.claimed == 0)
+		loop->last_empty_ms = now_ms;
+	if (is_full)
+	{
+		loop->wants_full_scan = false;
+		loop->next_full_scan_ms = now_ms + FULL_SCAN_MS;
+	}
+	if (report.is_setting_changed)
+	{
+		ereport(
+			LOG,
+			(errmsg(
+				"telehealth dispatcher starts anew since settings of its database have changed")));
+		drain();
+		proc_exit(0);
+	}
+}
+
+/*
+ * SIGTERM: what ended is settled, what runs gets a moment, the rest goes
+ * back to the queue. The flag is down meanwhile so that the transaction can
+ * run; another SIGTERM ends us at once.
+ */
+static void
+stop_on_request(void)
+{
+	if (ProcDiePending)
+	{
+		ProcDiePending = false;
+		drain();
+		ProcDiePending = true;
+		InterruptPending = true;
+	}
+	CHECK_FOR_INTERRUPTS();
+	if (th_slot_must_stop())
+	{
+		drain();
+		proc_exit(0);
+	}
+}
+
+static void
+reload_settings(Loop *loop)
+{
+	if (!ConfigReloadPending)
+		return;
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	th_http_reload(loop->engine);
+}
+
+static void
+housekeep(Loop *loop)
+{
+	int64 now_ms = th_clock_monotonic_ms();
+
+	if (now_ms < loop->next_housekeeping_ms)
+		return;
+	loop->next_housekeeping_ms = now_ms + HOUSEKEEPING_MS;
+	th_cycle_housekeep();
+	th_http_trim(loop->engine);
+}
+
+/* One turn of the loop. */
+static void
+turn(Loop *loop)
+{
+	enter_phase(loop, th_http_running(loop->engine) > 0 ? "network"
+					  : loop->held[0] != '\0'           ? "held"
+														: "idle");
+	th_http_waitset_wait(loop->waitset, wait_ms(loop), loop->wait_event);
+	ResetLatch(MyLatch);
+	if (th_slot_take_wake())
+	{
+		loop->wants_claim = true;
+		loop->figures.wakes++;
+	}
+	if (th_slot_take_full_scan())
+		loop->wants_claim = loop->wants_full_scan = true;
+	if (th_cycle_take_mail())
+		loop->wants_claim = true;
+	stop_on_request();
+	reload_settings(loop);
+	th_http_drive(loop->engine);
+	th_run_collect(th_clock_now());
+	th_run_start(loop->held[0] == '\0' ? NULL : loop->held, th_clock_now());
+	run_cycle(loop);
+	th_run_start(loop->held[0] == '\0' ? NULL : loop->held, th_clock_now());
+	th_http_drive(loop->engine);
+	th_cycle_renew();
+	housekeep(loop);
+	MemoryContextReset(loop->context);
+}
+
+/* After an error: report, abort, settle what can be settled, back off. */
+static void
+recover(Loop *loop)
+{
+	ErrorData *error;
+
+	MemoryContextSwitchTo(loop->context);
+	error = CopyErrorData();
+	EmitErrorReport();
+	FlushErrorState();
+	disable_all_timeouts(false);
+	AbortCurrentTransaction();
+	MemoryContextSwitchTo(loop->context);
+	loop->figures.last_error_at = th_clock_now();
+	strlcpy(loop->figures.last_sqlstate, unpack_sql_state(error->sqlerrcode),
+			sizeof(loop->figures.last_sqlstate));
+	th_cycle_abort();
+	if (++loop->failed_cycles >= MAX_FAILED_CYCLES)
+		proc_exit(1);
+	if (th_cycle_settle_singly())
+		return;
+
+	/* the reason is elsewhere: do not spin */
+	loop->wants_claim = false;
+	loop->next_poll_ms = th_clock_monotonic_ms() + th_guc_poll_interval_ms;
+}
+
+static void
+start(Loop *loop)
+{
+	ThCycleReport report;
+
+	memset(loop, 0, sizeof(*loop));
+	pin_settings();
+	loop->context = AllocSetContextCreate(TopMemoryContext, "telehealth cycle",
+										  ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(loop->context);
+	loop->wait_event = th_compat_wait_event("TelehealthNetwork");
+	th_run_init();
+	th_cycle_start(&report);
+	leave_if_gone(&report);
+	th_slot_set_present();
+	loop->engine = th_http_engine();
+	loop->waitset = th_http_waitset_create(th_http_descriptor(loop->engine));
+	loop->next_housekeeping_ms = th_clock_monotonic_ms() + HOUSEKEEPING_MS;
+	loop->wants_claim = loop->wants_full_scan = true;
+}
+
+void
+th_dispatcher_main(Datum main_arg)
+{
+	static Loop loop;
+
+	th_process_start(main_arg, "telehealth dispatcher");
+	start(&loop);
+	for (;;)
+	{
+		PG_TRY();
+		{
+			turn(&loop);
+		}
+		PG_CATCH();
+		{
+			recover(&loop);
+		}
+		PG_END_TRY();
+		MemoryContextSwitchTo(loop.context);
+	}
+}

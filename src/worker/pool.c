@@ -1,0 +1,494 @@
+/*
+ * pool.c
+ *	  Accounts as the dispatcher sees them: when a call may be made.
+ *
+ * Tokens are in pool_token.c.
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "common/pg_prng.h"
+#include "nodes/pg_list.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "base/th_clock.h"
+#include "base/th_guard.h"
+#include "base/th_guc.h"
+#include "crypto/token.h"
+#include "flow/credential.h"
+#include "json/json_read.h"
+#include "worker/pool.h"
+#include "worker/pool_quota.h"
+
+/* Connections to a host that fail in a row before it is left alone. */
+#define ORIGIN_FAILURES 3
+#define MAX_ORIGIN_PAUSE_MS 30000
+
+/* After a refusal that does not say when to come back. */
+#define MIN_REFUSAL_MS 1000
+
+/* A learned rate never falls below this, and grows back by a tenth a second. */
+#define MIN_RATE 0.5
+#define RECOVERY_PER_SECOND 0.1
+
+/* A token is not used in its last moments. */
+#define TOKEN_MARGIN (60 * USECS_PER_SEC)
+
+static List *accounts = NIL; /* ThPoolAccount *, in TopMemoryContext */
+static List *origins = NIL;  /* ThOrigin *, in TopMemoryContext */
+
+void
+th_pool_init(TimestampTz now)
+{
+	th_pool_quota_init(now);
+}
+
+static ThOrigin *
+find_origin(const char *url)
+{
+	char *name = url == NULL ? NULL : th_http_origin(url);
+	MemoryContext old;
+	ThOrigin *origin;
+	ListCell *cell;
+
+	if (name == NULL)
+		name = pstrdup("");
+	foreach(cell, origins)
+	{
+		origin = lfirst(cell);
+		if (strcmp(origin->name, name) == 0)
+			return origin;
+	}
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	origin = palloc0_object(ThOrigin);
+	origin->name = pstrdup(name);
+	origins = lappend(origins, origin);
+	MemoryContextSwitchTo(old);
+	return origin;
+}
+
+static void
+init_bucket(ThBucket *bucket, double base)
+{
+	bucket->base = base;
+	bucket->rate = base;
+	bucket->filled = base;
+	bucket->filled_at_ms = th_clock_monotonic_ms();
+	bucket->until = 0;
+}
+
+ThPoolAccount *
+th_pool_find(int64 clinic_id, int64 id)
+{
+	ListCell *cell;
+
+	foreach(cell, accounts)
+	{
+		ThPoolAccount *account = lfirst(cell);
+
+		if (account->clinic_id == clinic_id && account->id == id)
+			return account;
+	}
+	return NULL;
+}
+
+/* A number that is the same for the same credentials in another database. */
+static uint64
+fingerprint_of(const ThPoolAccount *account)
+{
+	unsigned char digest[TH_SHA256_BYTES];
+	uint64 fingerprint;
+	uint64 sum = 0;
+
+	for (int i = 0; i < account->n_credentials; i++)
+	{
+		const ThCredential *c = &account->credentials[i];
+
+		if (strcmp(c->name, "client_id") == 0 ||
+			strcmp(c->name, "client_secret") == 0 ||
+			strcmp(c->name, "account_id") == 0)
+		{
+			th_sha256(c->value, strlen(c->value), digest);
+			memcpy(&fingerprint, digest, sizeof(fingerprint));
+			sum = hash_combine64(fingerprint, 0) + sum;
+		}
+	}
+	return sum;
+}
+
+static void
+read_limits(ThPoolAccount *account)
+{
+	const char *vendor = account->platform->name;
+
+	init_bucket(&account->light,
+				(double) th_vendor_limit(vendor, "light_per_second", 1000));
+	init_bucket(&account->medium,
+				(double) th_vendor_limit(vendor, "medium_per_second", 1000));
+	account->max_in_flight = (int) th_vendor_limit(vendor,
+												   "concurrent_requests", 1000);
+	account->daily_limit = th_vendor_limit(vendor, "host_writes_per_day", 0);
+}
+
+/* Opens what the account's rows hold, into a context that is wiped later. */
+static void
+open_account(ThPoolAccount *account, TimestampTz now)
+{
+	MemoryContext old = MemoryContextSwitchTo(account->context);
+	const char *reason;
+
+	account->token = NULL;
+	account->token_state = TH_TOKEN_NONE;
+	account->n_credentials = th_credential_open(account->clinic_id, account->id,
+												&account->credentials, &reason);
+	account->is_key_missing = account->n_credentials < 0;
+	if (account->is_key_missing)
+	{
+		account->n_credentials = 0;
+		account->token_state = TH_TOKEN_REFUSED;
+		account->refused_until = now + 10 * USECS_PER_SEC;
+		memset(&account->refusal, 0, sizeof(account->refusal));
+		account->refusal.verdict = TH_VERDICT_CREDENTIALS;
+		account->refusal.message = pstrdup(reason);
+		account->note_status = "key_missing";
+		account->note_error = account->refusal.message;
+		account->note_scope = NULL;
+		account->is_noted = true;
+	}
+	else
+	{
+		account->token = th_credential_token(account->clinic_id, account->id,
+											 now + TOKEN_MARGIN,
+											 &account->token_expires_at,
+											 &account->scopes);
+		if (account->token != NULL)
+			account->token_state = TH_TOKEN_READY;
+		account->token_no++;
+		account->fingerprint = fingerprint_of(account);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+static ThPoolAccount *
+new_account(const ThAccount *row)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	ThPoolAccount *account = palloc0_object(ThPoolAccount);
+
+	account->clinic_id = row->clinic_id;
+	account->id = row->id;
+	account->platform = th_platform_find(row->platform);
+	account->context = AllocSetContextCreate(TopMemoryContext,
+											 "telehealth account",
+											 ALLOCSET_SMALL_SIZES);
+	accounts = lappend(accounts, account);
+	MemoryContextSwitchTo(old);
+	return account;
+}
+
+/* Settings may change without a new connection. */
+static void
+take_settings(ThPoolAccount *account, const ThAccount *row)
+{
+	if (account->api_url == NULL || row->api_url == NULL ||
+		strcmp(account->api_url, row->api_url) != 0 || row->token_url == NULL ||
+		strcmp(account->token_url, row->token_url) != 0)
+	{
+		account->api_url =
+			MemoryContextStrdup(account->context,
+								row->api_url == NULL ? "" : row->api_url);
+		account->token_url =
+			MemoryContextStrdup(account->context,
+								row->token_url == NULL ? "" : row->token_url);
+		account->origin = find_origin(account->api_url);
+		account->token_origin = find_origin(account->token_url);
+	}
+	account->timeout_ms = row->settings == NULL
+							  ? 0
+							  : (int) th_json_int(row->settings, "timeout_ms",
+												  0);
+}
+
+ThPoolAccount *
+th_pool_account(const ThAccount *row, TimestampTz now)
+{
+	ThPoolAccount *account = th_pool_find(row->clinic_id, row->id);
+	bool is_new = account == NULL;
+
+	if (is_new)
+		account = new_account(row);
+	if (is_new || account->connected_at != row->connected_at ||
+		(account->is_key_missing && account->refused_until <= now))
+	{
+		bool is_fetching = account->token_state == TH_TOKEN_FETCHING;
+
+		if (is_fetching)
+			return account; /* its answer belongs to the old credentials */
+		MemoryContextReset(account->context);
+		account->api_url = account->token_url = account->scopes = NULL;
+		account->note_error = account->note_scope = NULL;
+		account->is_noted = account->is_token_dirty = false;
+		memset(account->renewals, 0, sizeof(account->renewals));
+		account->connected_at = row->connected_at;
+		take_settings(account, row);
+		if (is_new)
+			read_limits(account);
+		open_account(account, now);
+	}
+	else
+		take_settings(account, row);
+	return account;
+}
+
+static ThBucket *
+bucket_of(const ThWork *work)
+{
+	return strcmp(work->platform->rate_class(work->op), "light") == 0
+			   ? &work->pool->light
+			   : &work->pool->medium;
+}
+
+static void
+fill(ThBucket *bucket)
+{
+	int64 now_ms = th_clock_monotonic_ms();
+	double seconds = (now_ms - bucket->filled_at_ms) / 1000.0;
+
+	if (seconds <= 0)
+		return;
+	bucket->filled_at_ms = now_ms;
+	bucket->rate = Min(bucket->base,
+					   bucket->rate * (1 + RECOVERY_PER_SECOND * seconds));
+	bucket->filled = Min(Max(bucket->rate, 1.0),
+						 bucket->filled + bucket->rate * seconds);
+}
+
+TimestampTz
+th_pool_not_before(const ThWork *work, TimestampTz now, const char **why)
+{
+	ThPoolAccount *account = work->pool;
+	ThBucket *bucket;
+	TimestampTz at = now;
+
+	*why = NULL;
+	if (account == NULL)
+		return now;
+	if (account->token_state == TH_TOKEN_REFUSED &&
+		account->refused_until > now)
+	{
+		*why = account->is_key_missing ? "key_missing" : "token_refused";
+		return account->refused_until;
+	}
+	if (account->origin->open_until > now)
+	{
+		*why = "platform_unreachable";
+		at = account->origin->open_until;
+	}
+	bucket = bucket_of(work);
+	if (bucket->until > at)
+	{
+		*why = "rate_limited";
+		at = bucket->until;
+	}
+	if (work->platform->counts_for_host(work->op) && account->daily_limit > 0)
+	{
+		TimestampTz quota = th_pool_quota_until(work, now);
+
+		if (quota > at)
+		{
+			*why = "quota_until";
+			at = quota;
+		}
+	}
+	fill(bucket);
+	if (at == now && bucket->filled < 1.0)
+		at = now + (TimestampTz) ((1.0 - bucket->filled) / bucket->rate *
+								  USECS_PER_SEC);
+	return at;
+}
+
+bool
+th_pool_has_room(const ThWork *work)
+{
+	const ThPoolAccount *account = work->pool;
+
+	if (account == NULL)
+		return true;
+	if (account->origin->failures >= ORIGIN_FAILURES &&
+		account->origin->in_flight > 0)
+		return false; /* one probe at a time */
+	return account->in_flight < account->max_in_flight &&
+		   account->origin->in_flight < th_guc_max_connections_per_host;
+}
+
+void
+th_pool_started(ThWork *work, TimestampTz now)
+{
+	ThPoolAccount *account = work->pool;
+	ThBucket *bucket = bucket_of(work);
+
+	fill(bucket);
+	bucket->filled -= 1.0;
+	account->in_flight++;
+	account->origin->in_flight++;
+	work->token_no = account->token_no;
+	if (work->platform->counts_for_host(work->op))
+		th_pool_quota_add(work, now);
+}
+
+/* A host that cannot be reached is left alone, longer each time. */
+static void
+judge_origin(ThOrigin *origin, const ThHttpResult *result, TimestampTz now)
+{
+	int64 pause_ms;
+
+	switch (result->end)
+	{
+		case TH_HTTP_NO_HOST:
+		case TH_HTTP_NO_CONNECTION:
+		case TH_HTTP_TLS_FAILED:
+		case TH_HTTP_TIMEOUT:
+			break;
+		case TH_HTTP_CANCELLED:
+			return;
+		default:
+			origin->failures = 0;
+			origin->open_until = 0;
+			return;
+	}
+	if (++origin->failures < ORIGIN_FAILURES)
+		return;
+	pause_ms = (int64) 1000 << Min(origin->failures - ORIGIN_FAILURES, 5);
+	pause_ms = Min(pause_ms, MAX_ORIGIN_PAUSE_MS);
+	pause_ms = pause_ms / 2 +
+			   (int64) (pg_prng_double(&pg_global_prng_state) * pause_ms / 2);
+	origin->open_until = now + pause_ms * 1000;
+}
+
+/* What a refusal teaches about the class and the host. */
+static void
+learn(ThWork *work, ThMeetingAnswer *answer, TimestampTz now)
+{
+	ThBucket *bucket = bucket_of(work);
+	TimestampTz earliest =
+		now + MIN_REFUSAL_MS * 1000 +
+		(TimestampTz) (pg_prng_double(&pg_global_prng_state) * MIN_REFUSAL_MS *
+					   1000);
+
+	if (answer->verdict == TH_VERDICT_RATE_LIMITED)
+	{
+		if (bucket->until <= now)
+			bucket->rate = Max(MIN_RATE, bucket->rate / 2);
+		bucket->filled = 0;
+		bucket->until = Max(bucket->until, Max(answer->retry_at, earliest));
+		answer->retry_at = th_pool_release_at(work->pool, bucket->until);
+	}
+	else if (answer->verdict == TH_VERDICT_QUOTA)
+	{
+		if (answer->retry_at == 0)
+			answer->retry_at = th_pool_quota_midnight(now);
+		if (answer->is_host_quota)
+			th_pool_quota_refused(work, answer->retry_at, now);
+		else
+			bucket->until = Max(bucket->until, answer->retry_at);
+	}
+}
+
+void
+th_pool_ended(ThWork *work, const ThMeetingAnswer *answer,
+			  const ThHttpResult *result, TimestampTz now)
+{
+	ThPoolAccount *account = work->pool;
+	MemoryContext old;
+
+	account->in_flight--;
+	account->origin->in_flight--;
+	judge_origin(account->origin, result, now);
+	learn(work, unconstify(ThMeetingAnswer *, answer), now);
+	if (answer->verdict == TH_VERDICT_SCOPE_MISSING ||
+		answer->verdict == TH_VERDICT_CREDENTIALS)
+	{
+		old = MemoryContextSwitchTo(account->context);
+		account->note_status = "error";
+		account->note_error = pstrdup(answer->message == NULL
+										  ? th_verdict_name(answer->verdict)
+										  : answer->message);
+		account->note_scope = answer->missing_scope == NULL
+								  ? NULL
+								  : pstrdup(answer->missing_scope);
+		account->is_noted = true;
+		account->noted_op = work->op;
+		MemoryContextSwitchTo(old);
+	}
+	else if (answer->verdict == TH_VERDICT_OK && account->note_error != NULL &&
+			 account->noted_op == work->op)
+	{
+		account->note_status = "connected";
+		account->note_error = account->note_scope = NULL;
+		account->is_noted = true;
+	}
+}
+
+TimestampTz
+th_pool_release_at(ThPoolAccount *account, TimestampTz from)
+{
+	double rate = Max(Min(account->medium.rate, account->light.rate), MIN_RATE);
+
+	account->horizon = Max(account->horizon, from) +
+					   (TimestampTz) (USECS_PER_SEC / rate);
+	return account->horizon;
+}
+
+void
+th_pool_save(TimestampTz now)
+{
+	ListCell *cell;
+
+	foreach(cell, accounts)
+	{
+		ThPoolAccount *account = lfirst(cell);
+
+		if (account->is_token_dirty)
+			th_credential_store_token(account->clinic_id, account->id,
+									  account->token, account->scopes,
+									  account->token_expires_at,
+									  account->skew_ms);
+		if (account->is_noted)
+			th_account_note(account->clinic_id, account->id,
+							account->note_status, account->note_error,
+							account->note_scope);
+	}
+	th_pool_quota_save(now);
+}
+
+void
+th_pool_saved(void)
+{
+	ListCell *cell;
+
+	foreach(cell, accounts)
+	{
+		ThPoolAccount *account = lfirst(cell);
+
+		account->is_token_dirty = false;
+		account->is_noted = false;
+	}
+	th_pool_quota_saved();
+}
+
+int
+th_pool_fingerprints(uint64 *out, int max)
+{
+	int n = 0;
+	ListCell *cell;
+
+	foreach(cell, accounts)
+	{
+		ThPoolAccount *account = lfirst(cell);
+
+		if (n < max && account->fingerprint != 0)
+			out[n++] = account->fingerprint;
+	}
+	return n;
+}

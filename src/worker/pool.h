@@ -1,0 +1,135 @@
+/*
+ * pool.h
+ *	  Accounts and remote hosts as the dispatcher sees them: tokens, rates,
+ *	  places, quotas, and who is down.
+ *
+ * Plain structs of one process; nothing here is shared or locked. Rows are
+ * read and written only by the functions that say so.
+ */
+#ifndef TH_WORKER_POOL_H
+#define TH_WORKER_POOL_H
+
+#include "flow/work.h"
+
+typedef enum ThTokenState
+{
+	TH_TOKEN_NONE, /* to be fetched when somebody needs it */
+	TH_TOKEN_FETCHING,
+	TH_TOKEN_READY,
+	TH_TOKEN_REFUSED /* not before refused_until */
+} ThTokenState;
+
+typedef struct ThBucket
+{
+	double base; /* calls a second that the vendor is said to allow */
+	double rate; /* learned: halved by each refusal, recovering */
+	double filled;
+	int64 filled_at_ms; /* monotonic */
+	TimestampTz until;  /* nothing before: refusal of this class */
+} ThBucket;
+
+/* A remote host and port. */
+typedef struct ThOrigin
+{
+	char *name;
+	int in_flight;
+	int failures;           /* connections that failed in a row */
+	TimestampTz open_until; /* nothing but one probe before */
+} ThOrigin;
+
+typedef struct ThPoolAccount
+{
+	int64 clinic_id;
+	int64 id;
+	TimestampTz connected_at;
+	MemoryContext
+		context; /* secrets; wiped when the account is connected anew */
+	const ThPlatform *platform;
+	ThCredential *credentials;
+	int n_credentials;
+	char *api_url;
+	char *token_url;
+	int timeout_ms;
+	ThOrigin *origin;
+	ThOrigin *token_origin;
+
+	ThTokenState token_state;
+	char *token;
+	char *scopes;
+	uint32 token_no; /* raised by each new token */
+	TimestampTz token_expires_at;
+	int skew_ms;
+	bool is_token_dirty;     /* to be stored at the next settle */
+	TimestampTz renewals[2]; /* forced by a 401, latest first */
+	ThMeetingAnswer refusal; /* why REFUSED */
+	TimestampTz refused_until;
+	bool is_key_missing;
+
+	int in_flight;
+	int max_in_flight;
+	int waiting; /* works READY for this account */
+	ThBucket light;
+	ThBucket medium;
+	TimestampTz horizon; /* when the next released work should be due */
+	int64 daily_limit;   /* writes per host and UTC day; 0 none */
+
+	bool is_noted; /* row's status is to be written */
+	const char *note_status;
+	char *note_error;
+	char *note_scope;
+	ThPlatformOp noted_op; /* that was refused; its success ends the trouble */
+	uint64 fingerprint;
+} ThPoolAccount;
+
+/* Reads the day's quota counters. Where: in a transaction, once at start. */
+extern void th_pool_init(TimestampTz now);
+
+/*
+ * The account of a row, its secrets and cached token read if it is new or
+ * was connected again. Where: in a transaction.
+ */
+extern ThPoolAccount *th_pool_account(const ThAccount *row, TimestampTz now);
+
+/* The account if it is known; for calls outside a transaction. */
+extern ThPoolAccount *th_pool_find(int64 clinic_id, int64 id);
+
+/*
+ * When the work's call may be made: "now" or earlier means at once, as far as
+ * rates, places, refusals and quota go. *why is a word for the row.
+ */
+extern TimestampTz th_pool_not_before(const ThWork *work, TimestampTz now,
+									  const char **why);
+
+/* True if the account has room for one more call right now; takes nothing. */
+extern bool th_pool_has_room(const ThWork *work);
+
+/* A call starts and ends. */
+extern void th_pool_started(ThWork *work, TimestampTz now);
+extern void th_pool_ended(ThWork *work, const ThMeetingAnswer *answer,
+						  const ThHttpResult *result, TimestampTz now);
+
+/* True if the token may be used now. */
+extern bool th_pool_has_token(const ThPoolAccount *account, TimestampTz now);
+
+/* The token was refused in a call made with token number "token_no". */
+extern void th_pool_token_refused(ThPoolAccount *account, uint32 token_no,
+								  TimestampTz now);
+
+/* Takes the answer to a token request. */
+extern void th_pool_token_answer(ThPoolAccount *account,
+								 const ThMeetingAnswer *answer,
+								 const ThHttpResult *result, TimestampTz now);
+
+/* When a work that the pool cannot take now should be due: spread along the account's rate. */
+extern TimestampTz th_pool_release_at(ThPoolAccount *account, TimestampTz from);
+
+/* Writes tokens, notes and quota counters that changed. Where: in a transaction. */
+extern void th_pool_save(TimestampTz now);
+
+/* What was written by th_pool_save() is durable. Where: after commit. */
+extern void th_pool_saved(void);
+
+/* Fingerprints of credentials in use. Returns their number. */
+extern int th_pool_fingerprints(uint64 *out, int max);
+
+#endif /* TH_WORKER_POOL_H */

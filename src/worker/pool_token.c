@@ -1,0 +1,130 @@
+/*
+ * pool_token.c
+ *	  Access tokens: one request at a time for an account, one renewal for a
+ *	  refusal, and an end to it when renewals do not help.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "base/th_guard.h"
+#include "worker/pool.h"
+
+/* Two renewals within this time are the most; then somebody else uses the credentials too. */
+#define RENEWAL_WINDOW (5 * USECS_PER_MINUTE)
+
+/* Never used in its last part: a minute, or a quarter of a short life. */
+#define MAX_MARGIN (60 * USECS_PER_SEC)
+
+#define FIRST_REFUSAL (2 * USECS_PER_SEC)
+#define CONFIGURATION_REFUSAL (30 * USECS_PER_SEC)
+
+bool
+th_pool_has_token(const ThPoolAccount *account, TimestampTz now)
+{
+	TimestampTz there = now + (TimestampTz) account->skew_ms * 1000;
+
+	return account->token_state == TH_TOKEN_READY &&
+		   account->token_expires_at > there + MAX_MARGIN / 6;
+}
+
+static void
+drop_token(ThPoolAccount *account)
+{
+	if (account->token != NULL)
+		explicit_bzero(account->token, strlen(account->token));
+	account->token = NULL;
+	account->is_token_dirty = false;
+	account->token_state = TH_TOKEN_NONE;
+}
+
+static void
+refuse(ThPoolAccount *account, ThVerdict verdict, const char *message,
+	   TimestampTz until)
+{
+	MemoryContext old = MemoryContextSwitchTo(account->context);
+
+	drop_token(account);
+	account->token_state = TH_TOKEN_REFUSED;
+	account->refused_until = until;
+	memset(&account->refusal, 0, sizeof(account->refusal));
+	account->refusal.verdict = verdict;
+	account->refusal.message = message == NULL ? NULL : pstrdup(message);
+	account->refusal.retry_at = until;
+	if (verdict != TH_VERDICT_RETRY && verdict != TH_VERDICT_RATE_LIMITED)
+	{
+		account->note_status = "error";
+		account->note_error = account->refusal.message;
+		account->note_scope = NULL;
+		account->is_noted = true;
+	}
+	MemoryContextSwitchTo(old);
+}
+
+void
+th_pool_token_refused(ThPoolAccount *account, uint32 token_no, TimestampTz now)
+{
+	if (token_no != account->token_no || account->token_state != TH_TOKEN_READY)
+		return; /* a newer one is there or on its way */
+	if (account->renewals[1] != 0 &&
+		account->renewals[1] + RENEWAL_WINDOW > now)
+	{
+		refuse(
+			account, TH_VERDICT_TOKEN_EXPIRED,
+			"fresh tokens are refused again and again: is another system using the same credentials?",
+			account->renewals[1] + RENEWAL_WINDOW);
+		return;
+	}
+	account->renewals[1] = account->renewals[0];
+	account->renewals[0] = now;
+	drop_token(account);
+}
+
+void
+th_pool_token_answer(ThPoolAccount *account, const ThMeetingAnswer *answer,
+					 const ThHttpResult *result, TimestampTz now)
+{
+	TimestampTz from = result->date != 0 ? result->date : now;
+
+	account->token_origin->in_flight--;
+	if (answer->verdict == TH_VERDICT_OK && answer->token != NULL)
+	{
+		account->token = th_guard_secret_text(account->context, answer->token,
+											  strlen(answer->token));
+		account->scopes = answer->scopes == NULL
+							  ? NULL
+							  : MemoryContextStrdup(account->context,
+													answer->scopes);
+		account->skew_ms = result->date == 0
+							   ? 0
+							   : (int) ((result->date - now) / 1000);
+		if (abs(account->skew_ms) < 1500)
+			account->skew_ms = 0; /* the header knows seconds only */
+		account->token_expires_at = from + (TimestampTz) answer->expires_in *
+											   USECS_PER_SEC;
+		account->token_state = TH_TOKEN_READY;
+		account->token_no++;
+		account->is_token_dirty = true;
+		account->is_noted = false;
+		return;
+	}
+	switch (answer->verdict)
+	{
+		case TH_VERDICT_CREDENTIALS:
+		case TH_VERDICT_PERMANENT:
+		case TH_VERDICT_SCOPE_MISSING:
+			refuse(account, TH_VERDICT_CREDENTIALS, answer->message,
+				   now + CONFIGURATION_REFUSAL);
+			break;
+		case TH_VERDICT_RATE_LIMITED:
+		case TH_VERDICT_QUOTA:
+			refuse(account, TH_VERDICT_RATE_LIMITED, answer->message,
+				   Max(answer->retry_at, now + FIRST_REFUSAL));
+			break;
+		default:
+			refuse(account, TH_VERDICT_RETRY, answer->message,
+				   now + FIRST_REFUSAL);
+			break;
+	}
+}

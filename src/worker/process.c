@@ -1,0 +1,64 @@
+/*
+ * process.c
+ *	  The first steps and the last one of a worker.
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "libpq/pqsignal.h"
+#include "miscadmin.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+
+#include "worker/mailbox.h"
+#include "worker/process.h"
+#include "worker/slot.h"
+
+/* Read at exit: an asked-for end is no failure, the launcher starts anew. */
+static volatile sig_atomic_t was_terminated = false;
+
+static void
+terminate_handler(SIGNAL_ARGS)
+{
+	was_terminated = true;
+	die(postgres_signal_arg);
+}
+
+static void
+leave_callback(int code, Datum arg)
+{
+	(void) code;
+	(void) arg;
+	th_slot_detach(was_terminated);
+}
+
+void
+th_process_start(Datum main_arg, const char *type)
+{
+	ThProcessOrder order;
+	Oid database;
+
+	memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof(order));
+
+	pqsignal(SIGTERM, terminate_handler);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+
+	/*
+	 * Callbacks run last in, first out: this one, registered before the
+	 * process enters its database, runs after it has left it, so that who
+	 * waits for our going finds nobody connected.
+	 */
+	on_shmem_exit(leave_callback, (Datum) 0);
+	if (!th_slot_attach(DatumGetInt32(main_arg), order.generation, &database) ||
+		database != order.database)
+		proc_exit(0);
+	th_mailbox_reopen(database);
+
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	SetConfigOption("application_name", type, PGC_USERSET, PGC_S_OVERRIDE);
+}

@@ -1,0 +1,31 @@
+/*
+ * process.h
+ *	  How every worker of ours but the launcher begins.
+ */
+#ifndef TH_WORKER_PROCESS_H
+#define TH_WORKER_PROCESS_H
+
+#include "postmaster/bgworker.h"
+
+/* What the launcher tells a worker in bgw_extra; the argument is the slot. */
+typedef struct ThProcessOrder
+{
+	Oid database;
+	uint32 generation;
+} ThProcessOrder;
+
+StaticAssertDecl(sizeof(ThProcessOrder) <= BGW_EXTRALEN,
+				 "a worker's order must fit into bgw_extra");
+
+/*
+ * Sets the signals, takes the slot, and connects to its database as the
+ * bootstrap superuser with "type" as application name. The slot is given
+ * back at exit. If the slot is not for this process any more it exits 0 and
+ * does not return.
+ *
+ * Errors: FATAL if the database cannot be connected to. Where: first call of
+ * a worker's main function, signals still blocked.
+ */
+extern void th_process_start(Datum main_arg, const char *type);
+
+#endif /* TH_WORKER_PROCESS_H */

@@ -1,0 +1,25 @@
+/*
+ * settle.h
+ *	  Writing down what works led to, set-wise.
+ */
+#ifndef TH_WORKER_SETTLE_H
+#define TH_WORKER_SETTLE_H
+
+#include "flow/work.h"
+
+typedef struct ThSettleReport
+{
+	int settled;
+	int failed;
+	bool is_again; /* some job is due at once */
+} ThSettleReport;
+
+/*
+ * Writes the results of finished works. is_kept[i] is true for a work whose
+ * rows an application holds: nothing of it was written, it is to be settled
+ * later. Where: in a transaction.
+ */
+extern void th_settle_works(ThWork **works, int n, TimestampTz now,
+							bool *is_kept, ThSettleReport *report);
+
+#endif /* TH_WORKER_SETTLE_H */

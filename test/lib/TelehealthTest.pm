@@ -1,0 +1,497 @@
+# A test's server with telehealth in it: PostgreSQL's own test cluster, plus
+# what every test of ours needs.  "use TelehealthTest;" also gives Test::More.
+package TelehealthTest;
+
+use strict;
+use warnings;
+
+use Carp qw(croak);
+use Cwd ();
+use File::Basename qw(dirname);
+use File::Temp ();
+use lib dirname(Cwd::abs_path(__FILE__));
+
+our (@ISA, $Scratch);
+
+# The server's test modules come with its development files; pg_config says
+# where.  TESTDIR, PG_REGRESS and PATH are what PGXS would have set.
+BEGIN
+{
+	my $pg_config = $ENV{PG_CONFIG} // 'pg_config';
+	my $ask = sub {
+		my $text = `"$pg_config" $_[0] 2>/dev/null` // '';
+		chomp $text;
+		die "cannot run $pg_config\n" if $text eq '';
+		return $text;
+	};
+	my $bin = $ask->('--bindir');
+	my $test = dirname($ask->('--pgxs')) . '/../test';
+
+	die "no server can run as root: use another user\n" if $> == 0;
+	unshift @INC, "$test/perl";
+	$ENV{PATH} = "$bin:$ENV{PATH}";
+	$ENV{PG_REGRESS} //= "$test/regress/pg_regress";
+	if (!defined $ENV{TESTDIR})
+	{
+		$Scratch = File::Temp->newdir('telehealth_test_' . 'X' x 8, TMPDIR => 1);
+		$ENV{TESTDIR} = "$Scratch";
+	}
+}
+
+use Test::More;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils ();
+use FakeZoom;
+use Mojo::JSON qw(decode_json encode_json);
+use Time::HiRes qw(time usleep);
+
+BEGIN { @ISA = ('PostgreSQL::Test::Cluster') }
+
+# What tests want other than the defaults; conf => {...} of node() wins
+our %FAST = (
+	'telehealth.poll_interval_ms' => 200,
+	'telehealth.connect_timeout_ms' => 2000,
+	'telehealth.request_timeout_ms' => 3000,
+	'telehealth.lease_seconds' => 10);
+
+my $patience_s = $PostgreSQL::Test::Utils::timeout_default || 180;
+
+# Test::More's functions and finish() for the caller
+sub import
+{
+	my ($class) = @_;
+	my $caller = caller;
+
+	strict->import;
+	warnings->import;
+	Test::More->export_to_level(1, $class);
+	no strict 'refs';
+	*{"${caller}::finish"} = \&finish;
+	*{"${caller}::literal"} = \&literal;
+	*{"${caller}::patiently"} = \&patiently;
+	return;
+}
+
+# Last line of a test: no fake was misused, and the plan
+sub finish
+{
+	for my $fake (FakeZoom->all)
+	{
+		my @bad = $fake->complaints;
+
+		next if $fake->is_judged;
+		is(join("\n", @bad), '', 'the fake Zoom was not misused');
+		$fake->is_judged(1);
+	}
+	return done_testing();
+}
+
+# Call code until it is true or the limit is over; its last value
+sub patiently
+{
+	my ($code, $limit_s) = @_;
+	my $end = time + ($limit_s // $patience_s);
+
+	while (1)
+	{
+		my $got = $code->();
+		return $got if $got || time > $end;
+		usleep 20_000;
+	}
+}
+
+# SQL literal of a value, in bytes; a reference to text stands for itself, a
+# hash or array becomes JSON
+sub literal
+{
+	my ($v) = @_;
+
+	return 'NULL' if !defined $v;
+	return $$v if ref $v eq 'SCALAR';
+	$v = encode_json($v) if ref $v eq 'HASH' || ref $v eq 'ARRAY';
+	utf8::encode($v) if utf8::is_utf8($v);
+	my $e = $v =~ /\\/ ? 'E' : '';
+	$v =~ s/\\/\\\\/g;
+	$v =~ s/'/''/g;
+	return "$e'$v'";
+}
+
+# ---- the server
+
+# A started server with telehealth preloaded.  Options: preload => 0,
+# start => 0, conf => { name => value }, conf_text => '...', streaming => 1,
+# backup => [node, name] (+ standby => 1), fast => 0, initdb => [...],
+# own_host, port, install_path as in PostgreSQL::Test::Cluster.
+sub node
+{
+	my ($class, $name, %o) = @_;
+	my %new = map { $_ => $o{$_} } grep { exists $o{$_} } qw(own_host port install_path);
+	my $self = $class->new($name, %new);
+	my %conf;
+
+	@$self{qw(th_db th_visits)} = ($o{db} // 'postgres', 0);
+	if ($o{backup})
+	{
+		$self->init_from_backup(@{ $o{backup} }, has_streaming => $o{standby} // 0);
+	}
+	else
+	{
+		$self->init(
+			extra => [ '-E', 'UTF8', '--locale=C', @{ $o{initdb} // [] } ],
+			allows_streaming => $o{streaming} // 0);
+		%conf = (
+			# the statements of a test have secrets in them
+			log_statement => 'none',
+			log_min_messages => $o{log_min_messages} // 'info',
+			restart_after_crash => 'on',
+			max_worker_processes => 16,
+			max_connections => 50,
+			shared_buffers => '16MB',
+			'telehealth.allowed_hosts' => '127.0.0.1',
+			($o{preload} // 1)
+			? (shared_preload_libraries => 'telehealth')
+			: (),
+			($o{fast} // 1) ? %FAST : ());
+	}
+	%conf = (%conf, %{ $o{conf} // {} });
+	$self->set_conf(%conf);
+	$self->append_conf('postgresql.conf', $o{conf_text}) if defined $o{conf_text};
+	$self->start if $o{start} // 1;
+	return $self;
+}
+
+# Settings into postgresql.conf; undefined leaves one out.  The server reads
+# them at its next start or reload.
+sub set_conf
+{
+	my ($self, %conf) = @_;
+
+	$self->append_conf(
+		'postgresql.conf',
+		join '',
+		map { "$_ = '" . $conf{$_} =~ s/'/''/gr . "'\n" }
+		  grep { defined $conf{$_} } sort keys %conf);
+	return;
+}
+
+# The same, seen by every process that reads its configuration again
+sub reload_conf
+{
+	my ($self, %conf) = @_;
+
+	$self->set_conf(%conf);
+	$self->reload;
+	return;
+}
+
+sub db
+{
+	my ($self, $db) = @_;
+
+	$self->{th_db} = $db if defined $db;
+	return $self->{th_db} // 'postgres';
+}
+
+# CREATE EXTENSION, in a database that is made when it is not there.
+# options: wait => 0 does not wait for the dispatcher.
+sub create_extension
+{
+	my ($self, $db, %o) = @_;
+
+	$db //= $self->db;
+	$self->sql("CREATE DATABASE $db", db => 'postgres')
+	  if !$self->sql("SELECT count(*) FROM pg_database WHERE datname = '$db'",
+		db => 'postgres');
+	$self->sql('CREATE EXTENSION telehealth CASCADE', db => $db);
+	return 1 if !($o{wait} // 1) || $self->sql('SHOW shared_preload_libraries') !~ /telehealth/;
+	return $self->wait_dispatcher($db);
+}
+
+# ---- SQL
+
+sub _wrapped
+{
+	my ($query, $o) = @_;
+	my $head = '';
+
+	$head .= "SET ROLE $o->{role};\n" if defined $o->{role};
+	$head .= "SET telehealth.clinic_id = '$o->{clinic}';\n" if defined $o->{clinic};
+	$head .= $query;
+	utf8::encode($head) if utf8::is_utf8($head);
+	return $head;
+}
+
+# Result of a query as unaligned text; dies on error.
+# options: db, role, clinic, and those of PostgreSQL::Test::Cluster->psql
+sub sql
+{
+	my ($self, $query, %o) = @_;
+	my %psql = %o;
+
+	delete @psql{qw(db role clinic)};
+	return $self->safe_psql($o{db} // $self->db, _wrapped($query, \%o), %psql);
+}
+
+# Rows of a query as hashes
+sub rows
+{
+	my ($self, $query, %o) = @_;
+	my $text = $self->sql(
+		"SELECT coalesce(json_agg(to_json(q)), '[]') FROM ($query) q", %o);
+
+	return @{ decode_json($text) };
+}
+
+sub row { my @r = rows(@_); return $r[0] }
+
+# Run a query that must fail.  Returns sqlstate, message, detail, hint,
+# context, stderr; undefined when it succeeded.
+sub sql_fails
+{
+	my ($self, $query, %o) = @_;
+	my ($rc, $out, $err) = $self->psql(
+		$o{db} // $self->db,
+		_wrapped($query, \%o),
+		extra_params => [ '-v', 'VERBOSITY=verbose', @{ $o{extra_params} // [] } ]);
+
+	return undef if $rc == 0;
+	my %e = (stderr => $err, sqlstate => '', message => $err, detail => '',
+		hint => '', context => '');
+	@e{qw(sqlstate message)} = ($1, $2)
+	  if $err =~ /(?:ERROR|FATAL):\s+([0-9A-Z]{5}): (.*)/;
+	for my $k (qw(detail hint context))
+	{
+		$e{$k} = $1 if $err =~ /^\U$k\E:\s+(.*)/m;
+	}
+	return \%e;
+}
+
+# As a test: SQLSTATE, and message and hint if given (text or pattern)
+sub fails_ok
+{
+	my ($self, $query, $want, $name, %o) = @_;
+	my $e = $self->sql_fails($query, %o);
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	return fail("$name (it succeeded)") if !$e;
+	$want = { sqlstate => $want } if !ref $want;
+	for my $k (sort keys %$want)
+	{
+		next
+		  if ref $want->{$k} ? $e->{$k} =~ $want->{$k} : $e->{$k} eq $want->{$k};
+		my $ok = fail($name);
+		diag "wanted $k: $want->{$k}\n$e->{stderr}";
+		return $ok;
+	}
+	return pass($name);
+}
+
+# Ask until the answer is the wanted one (default t); says what it got if not
+sub poll
+{
+	my ($self, $query, $expected, $limit_s, %o) = @_;
+	my $last = '';
+
+	$expected //= 't';
+	my $ok = patiently(
+		sub {
+			my ($rc, $out, $err) = $self->psql($o{db} // $self->db, _wrapped($query, \%o));
+			$last = $rc == 0 ? $out : "error: $err";
+			return $last eq $expected;
+		},
+		$limit_s);
+	diag "polled: $query\nwanted: $expected\nlast:   $last" if !$ok;
+	return $ok ? 1 : 0;
+}
+
+# ---- telehealth
+
+# Connect a fake Zoom; returns the account id.  Options: clinic (0), db,
+# settings => {...}, and credentials that differ from the fake's own.
+sub connect_zoom
+{
+	my ($self, $fake, %o) = @_;
+	my %opt = map { $_ => delete $o{$_} } qw(db clinic settings role);
+	my %credentials = (
+		account_id => 'acct-1',
+		client_id => 'client-1',
+		client_secret => 'secret-1',
+		%o);
+	my %settings = (
+		api_url => $fake->api_url,
+		token_url => $fake->token_url,
+		default_user => 'host1@clinic.example',
+		%{ $opt{settings} // {} });
+
+	delete $credentials{$_} for grep { !defined $credentials{$_} } keys %credentials;
+	delete $settings{$_} for grep { !defined $settings{$_} } keys %settings;
+	return $self->sql(
+		sprintf(
+			"SELECT telehealth.connect_platform('zoom', %s::jsonb, %s::jsonb, %s)",
+			literal(\%credentials), literal(\%settings), $opt{clinic} // 0),
+		(defined $opt{db} ? (db => $opt{db}) : ()),
+		(defined $opt{role} ? (role => $opt{role}) : ()));
+}
+
+# Insert a VIDEO appointment; returns its id.  Columns as given; visits of one
+# node follow each other, so that they never overlap.  A hash reference first
+# is options: db, role, clinic.
+sub insert_visit
+{
+	my ($self, @args) = @_;
+	my %o = ref $args[0] ? %{ shift @args } : ();
+	my $n = $self->{th_visits}++;
+	my %cols = (
+		patient_id => 1,
+		provider_id => 1,
+		type => 'VIDEO',
+		starts_at => \"date_trunc('hour', now()) + interval '1 day $n hours'",
+		@args);
+	my @names = sort keys %cols;
+
+	return $self->sql(
+		sprintf(
+			'INSERT INTO telehealth.appointment (%s) VALUES (%s) RETURNING id',
+			join(', ', @names),
+			join(', ', map { literal($cols{$_}) } @names)),
+		%o);
+}
+
+# The session once its link is there, as a hash
+sub await
+{
+	my ($self, $id, %o) = @_;
+	my $timeout = delete $o{timeout} // '30 s';
+	my $text = $self->sql(
+		'SELECT to_json(s) FROM telehealth.await_meeting('
+		  . "$id, '$timeout'::interval) s",
+		%o);
+
+	return decode_json($text);
+}
+
+sub _worker_pid
+{
+	my ($self, $type, $db) = @_;
+	my $and = defined $db ? " AND datname = '$db'" : '';
+	my ($rc, $out) = $self->psql('postgres',
+		"SELECT pid FROM pg_stat_activity WHERE backend_type = '$type'$and LIMIT 1");
+
+	return $rc == 0 && $out =~ /^(\d+)$/ ? $1 : undef;
+}
+
+sub launcher_pid { my $self = shift; return $self->_worker_pid('telehealth launcher') }
+
+sub dispatcher_pid
+{
+	my ($self, $db) = @_;
+	return $self->_worker_pid('telehealth dispatcher', $db // $self->db);
+}
+
+# Pid of the dispatcher once there is one; other => pid wants another one
+sub wait_dispatcher
+{
+	my ($self, $db, %o) = @_;
+	my $other = $o{other} // 0;
+	my $pid = patiently(
+		sub {
+			my $now = $self->dispatcher_pid($db);
+			return $now && $now != $other ? $now : undef;
+		},
+		$o{limit} // 60);
+
+	diag 'no telehealth dispatcher in ' . ($db // $self->db) if !$pid;
+	return $pid;
+}
+
+# Is a process there (and not a zombie)?
+sub is_alive
+{
+	my ($self, $pid) = @_;
+	my $stat = -r "/proc/$pid/stat" ? PostgreSQL::Test::Utils::slurp_file("/proc/$pid/stat") : '';
+
+	return $stat =~ /^\d+ \(.*\) ([A-Z])/s && $1 ne 'Z' ? 1 : 0;
+}
+
+# kill -9 of a process (default the dispatcher; 'launcher', 'postmaster', or a
+# pid), then wait until the server answers again and has a new dispatcher.
+# The old dispatcher's pid is gone by then.  Returns the new one.
+sub kill9_and_wait_recovery
+{
+	my ($self, $what, %o) = @_;
+	my $old = $self->dispatcher_pid($o{db}) // 0;
+
+	$what //= 'dispatcher';
+	if ($what eq 'postmaster')
+	{
+		$self->_kill_postmaster;
+		patiently(sub { delete $self->{_pid}; $self->start(fail_ok => 1) }, 60)
+		  or return undef;
+	}
+	else
+	{
+		my $pid =
+		    $what eq 'dispatcher' ? $old
+		  : $what eq 'launcher' ? $self->launcher_pid
+		  : $what;
+
+		croak "no process to kill ($what)" if !$pid;
+		kill 'KILL', $pid;
+		patiently(sub { !$self->is_alive($pid) }, 30);
+	}
+	$self->wait_ready or return undef;
+	return $self->wait_dispatcher($o{db}, other => $old, limit => $o{limit});
+}
+
+# The postmaster dies, then its children; its lock file holds until then
+sub _kill_postmaster
+{
+	my ($self) = @_;
+	my $pid = $self->{_pid};
+	my @children = split /\n/,
+	  $self->sql('SELECT pid FROM pg_stat_activity', db => 'postgres');
+
+	$self->kill9;
+	patiently(sub { !grep { $self->is_alive($_) } @children }, 60)
+	  or diag 'children outlive the postmaster';
+
+	# where nobody reaps orphans it stays a zombie, which the server's own
+	# check takes for alive
+	patiently(sub { !kill 0, $pid }, 10)
+	  or $self->is_alive($pid)
+	  or unlink $self->data_dir . '/postmaster.pid';
+	return;
+}
+
+# Wait until the server takes connections
+sub wait_ready
+{
+	my ($self, $limit_s) = @_;
+
+	return patiently(
+		sub { my ($rc) = $self->psql('postgres', 'SELECT 1'); $rc == 0 },
+		$limit_s // 60);
+}
+
+# Text of the server's log from an offset, and its present size
+sub log_text
+{
+	my ($self, $offset) = @_;
+	return PostgreSQL::Test::Utils::slurp_file($self->logfile, $offset // 0);
+}
+sub log_size { return -s $_[0]->logfile }
+
+# Keep the scratch folder of a failed test
+END
+{
+	my $status = $?;
+
+	if ($Scratch && ($status || !PostgreSQL::Test::Utils::all_tests_passing()))
+	{
+		$Scratch->unlink_on_destroy(0);
+		diag "the servers' folders are kept in $Scratch";
+	}
+	$? = $status;
+}
+
+1;
