@@ -29,6 +29,7 @@
 #include "worker/wake.h"
 
 TH_SQL_FUNCTION(th_sql_mark);
+TH_SQL_FUNCTION(th_sql_wake);
 TH_SQL_FUNCTION(th_sql_wake_launcher);
 TH_SQL_FUNCTION(th_sql_worker_slots);
 TH_SQL_FUNCTION(th_sql_reseal);
@@ -99,6 +100,14 @@ th_sql_mark(PG_FUNCTION_ARGS)
 		marks[i].due_at = now;
 	}
 	th_job_mark(marks, n_clinics);
+	th_wake_at_commit();
+	PG_RETURN_VOID();
+}
+
+Datum
+th_sql_wake(PG_FUNCTION_ARGS)
+{
+	(void) fcinfo;
 	th_wake_at_commit();
 	PG_RETURN_VOID();
 }

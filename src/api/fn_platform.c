@@ -12,8 +12,8 @@
 #include "api/platform_options.h"
 #include "base/compat.h"
 #include "base/th_guc.h"
-#include "crypto/envelope.h"
 #include "crypto/keyring.h"
+#include "flow/credential.h"
 #include "store/access.h"
 #include "store/account.h"
 #include "store/audit.h"
@@ -71,17 +71,7 @@ store_account(const ThPlatform *platform, int64 clinic_id, Jsonb *settings,
 	if (n > 0 && !th_account_has_envelopes())
 		(void) th_keyring_create_file();
 	id = th_account_upsert(clinic_id, platform->name, settings);
-	for (int i = 0; i < n; i++)
-	{
-		const char *place = th_envelope_place(TH_ACCOUNT_SECRET_COLUMN,
-											  clinic_id, id,
-											  credentials[i].name);
-
-		th_account_put_secret(clinic_id, id, credentials[i].name,
-							  th_envelope_seal(credentials[i].value,
-											   strlen(credentials[i].value),
-											   place));
-	}
+	th_credential_store(clinic_id, id, credentials, n);
 	th_environment_record(GetUserNameFromId(caller, false));
 	th_owner_leave(&scope);
 	return id;

@@ -99,6 +99,13 @@ pin_settings(void)
 	pin_setting("jit", "off");
 }
 
+/* A claim came back full or a job is due again, and there is memory for it. */
+static bool
+has_more_to_claim(const Loop *loop)
+{
+	return loop->is_more_due && th_run_ready() < th_guc_batch_size / 2;
+}
+
 /* Milliseconds the loop may wait now. */
 static int
 wait_ms(Loop *loop)
@@ -108,7 +115,7 @@ wait_ms(Loop *loop)
 	int http_ms = th_http_timeout_ms(loop->engine);
 	int start_ms = th_run_wait_ms(th_clock_now());
 
-	if (th_run_finished() > 0)
+	if (th_run_finished() > 0 || has_more_to_claim(loop))
 		return 0;
 	if (http_ms >= 0)
 		limit = Min(limit, http_ms);
@@ -177,10 +184,10 @@ run_cycle(Loop *loop)
 {
 	int64 now_ms = th_clock_monotonic_ms();
 	bool is_full = loop->wants_full_scan || now_ms >= loop->next_full_scan_ms;
-	bool wants_claim =
-		now_ms >= loop->next_poll_ms ||
-		(loop->wants_claim && now_ms >= loop->last_empty_ms + EMPTY_CLAIM_MS) ||
-		(loop->is_more_due && th_run_ready() < th_guc_batch_size / 2);
+	bool wants_claim = now_ms >= loop->next_poll_ms ||
+					   (loop->wants_claim &&
+						now_ms >= loop->last_empty_ms + EMPTY_CLAIM_MS) ||
+					   has_more_to_claim(loop);
 	ThCycleReport report;
 
 	if (!wants_claim && th_run_finished() == 0)

@@ -1,0 +1,98 @@
+CREATE FUNCTION telehealth.retry_job(kind text, subject_id bigint) RETURNS boolean
+	LANGUAGE C VOLATILE STRICT
+	AS 'MODULE_PATHNAME', 'th_sql_elevated';
+
+CREATE FUNCTION telehealth_private.retry_job(kind text, subject_id bigint) RETURNS boolean
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_clinic bigint := telehealth.current_clinic();
+	v_priority integer;
+BEGIN
+	PERFORM telehealth_private.require_kind('admin', v_clinic);
+	SELECT j.priority INTO v_priority FROM telehealth_private.job AS j
+	WHERE j.kind = retry_job.kind AND j.clinic_id = v_clinic AND j.subject_id = retry_job.subject_id;
+	IF NOT FOUND THEN
+		RETURN false;
+	END IF;
+	PERFORM telehealth_private.mark(kind, ARRAY[v_clinic], ARRAY[subject_id], v_priority);
+	PERFORM telehealth_private.audit(v_clinic, 'retry_job', 'appointment', subject_id, jsonb_build_object('kind', kind));
+	RETURN true;
+END
+$$;
+
+CREATE FUNCTION telehealth.retry_dead_jobs(clinic_id bigint DEFAULT NULL) RETURNS bigint
+	LANGUAGE C VOLATILE
+	AS 'MODULE_PATHNAME', 'th_sql_elevated';
+
+CREATE FUNCTION telehealth_private.retry_dead_jobs(clinic_id bigint) RETURNS bigint
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_clinic bigint := COALESCE(clinic_id, telehealth.current_clinic());
+	v_class record;
+	v_marked bigint := 0;
+BEGIN
+	PERFORM telehealth_private.require_kind('admin', v_clinic);
+	FOR v_class IN
+		SELECT j.kind, j.priority, array_agg(j.clinic_id) AS clinics, array_agg(j.subject_id) AS ids
+		FROM telehealth_private.job AS j
+		WHERE j.clinic_id = v_clinic AND j.dead_at IS NOT NULL
+		GROUP BY j.kind, j.priority
+	LOOP
+		PERFORM telehealth_private.mark(v_class.kind, v_class.clinics, v_class.ids, v_class.priority);
+		v_marked := v_marked + cardinality(v_class.ids);
+	END LOOP;
+	IF v_marked > 0 THEN
+		PERFORM telehealth_private.audit(v_clinic, 'retry_dead_jobs', 'job', NULL, jsonb_build_object('jobs', v_marked));
+	END IF;
+	RETURN v_marked;
+END
+$$;
+
+/* What the hash of an audit row covers, the same in every session. */
+CREATE FUNCTION telehealth_private.audit_text(entry telehealth.audit_log) RETURNS text
+	LANGUAGE sql IMMUTABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN jsonb_build_array((entry).clinic_id, (entry).id, (EXTRACT(epoch FROM (entry).at) * 1000000)::bigint, (entry).actor,
+		(entry).action, (entry).object, (entry).object_id, (entry).detail)::text;
+
+/*
+ * Chains rows that are not yet: each clinic is a chain of its own, in the
+ * order of ids. Only the dispatcher calls it, and there is one.
+ */
+CREATE FUNCTION telehealth_private.chain_audit("limit" integer) RETURNS integer
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_row telehealth.audit_log;
+	v_clinic bigint;
+	v_no bigint;
+	v_hash bytea;
+	v_chained integer := 0;
+BEGIN
+	FOR v_row IN
+		SELECT l.* FROM telehealth.audit_log AS l
+		WHERE l.chain_hash IS NULL
+		ORDER BY l.clinic_id, l.id LIMIT "limit"
+	LOOP
+		IF v_clinic IS DISTINCT FROM v_row.clinic_id THEN
+			v_clinic := v_row.clinic_id;
+			SELECT l.chain_no, l.chain_hash INTO v_no, v_hash FROM telehealth.audit_log AS l
+			WHERE l.clinic_id = v_clinic AND l.chain_no IS NOT NULL
+			ORDER BY l.chain_no DESC LIMIT 1;
+			v_no := COALESCE(v_no, 0);
+			v_hash := COALESCE(v_hash, '');
+		END IF;
+		v_no := v_no + 1;
+		v_hash := sha256(v_hash || convert_to(telehealth_private.audit_text(v_row), 'UTF8'));
+		UPDATE telehealth.audit_log AS l SET chain_no = v_no, chain_hash = v_hash
+		WHERE l.clinic_id = v_row.clinic_id AND l.id = v_row.id;
+		v_chained := v_chained + 1;
+	END LOOP;
+	RETURN v_chained;
+END
+$$;

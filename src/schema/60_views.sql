@@ -1,0 +1,251 @@
+/*
+ * For reporting and monitoring: no names, titles, reasons, links or numbers
+ * of patients. They run with the owner's rights; may_see() is their only
+ * filter, and which clinic is meant is left to the caller.
+ */
+
+CREATE VIEW telehealth.worker_status WITH (security_barrier = true) AS
+	SELECT w.state, w.pid, w.started_at, w.retry_at, w.failures, w.phase, w.held_reason, w.in_flight, w.waiting,
+		w.claimed, w.settled, w.failed, w.cycles, w.wakes, w.last_cycle_at, w.last_error_at, w.last_sqlstate,
+		w.shared_credentials, w.launcher_pid
+	FROM telehealth_private.worker_slots() AS w;
+
+CREATE VIEW telehealth.job_status WITH (security_barrier = true) AS
+	SELECT j.clinic_id, j.kind, j.subject_id,
+		CASE
+			WHEN j.dead_at IS NOT NULL THEN 'dead'
+			WHEN j.attempts > 0 THEN 'running'
+			WHEN j.waiting_for IS NOT NULL OR j.failures > 0 THEN 'waiting'
+			ELSE 'queued'
+		END AS state,
+		j.priority, j.due_at, j.attempts, j.failures, j.waiting_for, j.last_error, j.marked_at
+	FROM telehealth_private.job AS j
+	WHERE telehealth.may_see(j.clinic_id, current_user);
+
+CREATE VIEW telehealth.dead_jobs WITH (security_barrier = true) AS
+	SELECT j.clinic_id, j.kind, j.subject_id, j.dead_at, j.failures, j.last_error,
+		telehealth_private.hint('dead') AS hint
+	FROM telehealth_private.job AS j
+	WHERE j.dead_at IS NOT NULL AND telehealth.may_see(j.clinic_id, current_user);
+
+CREATE VIEW telehealth.platform_status WITH (security_barrier = true) AS
+	SELECT x.clinic_id, x.id AS account_id, x.platform, x.status, x.connected_at, x.token_expires_at, x.missing_scope,
+		x.last_error, x.last_error_at, x.clock_skew, q.quota_used, q.quota_until
+	FROM telehealth.account AS x
+	LEFT JOIN LATERAL (
+		SELECT jsonb_object_agg(u.host, u.used ORDER BY u.host) AS quota_used, max(u.quota_until) AS quota_until
+		FROM telehealth_private.quota AS u
+		WHERE u.clinic_id = x.clinic_id AND u.account_id = x.id AND u.day = (now() AT TIME ZONE 'UTC')::date
+	) AS q ON true
+	WHERE telehealth.may_see(x.clinic_id, current_user);
+
+CREATE VIEW telehealth.upcoming_sessions WITH (security_barrier = true) AS
+	SELECT a.clinic_id, a.id AS appointment_id, a.provider_id, a.status, a.starts_at, a.ends_at,
+		s.id AS session_id, s.platform, s.status AS session_status,
+		s.join_url IS NOT NULL AND a.join_url IS NOT DISTINCT FROM s.join_url AS is_ready, s.deviation
+	FROM telehealth.appointment AS a
+	LEFT JOIN telehealth.session AS s
+		ON s.clinic_id = a.clinic_id AND s.appointment_id = a.id AND s.retired_at IS NULL
+	WHERE a.ends_at > now() AND telehealth_private.wants_meeting(a.type, a.status, a.is_meeting_wanted)
+		AND telehealth.may_see(a.clinic_id, current_user);
+
+/* Visits of the next 24 hours whose link is not there, or is of another instant. */
+CREATE VIEW telehealth.not_ready WITH (security_barrier = true) AS
+	SELECT a.clinic_id, a.id AS appointment_id, a.provider_id, a.starts_at, a.starts_at - now() AS starts_in,
+		r.reason,
+		CASE WHEN r.reason = 'changing' THEN NULL
+			ELSE COALESCE(telehealth_private.hint_reason(r.reason), r.reason) END AS detail,
+		telehealth_private.hint(r.reason) AS hint
+	FROM telehealth.appointment AS a
+	LEFT JOIN telehealth.session AS s
+		ON s.clinic_id = a.clinic_id AND s.appointment_id = a.id AND s.retired_at IS NULL
+	LEFT JOIN telehealth_private.job AS j
+		ON j.kind = 'meeting' AND j.clinic_id = a.clinic_id AND j.subject_id = a.id
+	CROSS JOIN (
+		SELECT CASE WHEN COALESCE(current_setting('telehealth.mock', true), 'off')::boolean THEN NULL
+			ELSE telehealth_private.outbound_held() END,
+			w.state NOT IN ('running', 'starting')
+		FROM telehealth_private.worker_slots() AS w
+	) AS h (held, is_down)
+	CROSS JOIN LATERAL (SELECT CASE
+		WHEN j.subject_id IS NULL THEN 'not_marked'
+		WHEN j.dead_at IS NOT NULL THEN 'dead'
+		WHEN h.is_down THEN 'worker_down'
+		WHEN h.held IS NOT NULL THEN h.held
+		WHEN j.waiting_for IS NOT NULL THEN j.waiting_for
+		WHEN j.failures > 0 THEN 'failing'
+		WHEN s.join_url IS NOT NULL THEN 'changing'
+		ELSE 'queued' END) AS r (reason)
+	WHERE a.ends_at > now() AND a.starts_at < now() + interval '24 hours'
+		AND telehealth_private.wants_meeting(a.type, a.status, a.is_meeting_wanted)
+		AND (s.join_url IS NULL OR a.join_url IS DISTINCT FROM s.join_url
+			OR (s.scheduled_at, s.duration) IS DISTINCT FROM (a.starts_at, a.duration))
+		AND telehealth.may_see(a.clinic_id, current_user);
+
+/* Meetings that exist at a platform although no appointment wants them. */
+CREATE VIEW telehealth.orphan_meetings WITH (security_barrier = true) AS
+	SELECT s.clinic_id, s.id AS session_id, s.appointment_id, s.provider_id, s.platform, s.meeting_id, s.scheduled_at,
+		s.retired_at, j.due_at, j.waiting_for, j.last_error
+	FROM telehealth.session AS s
+	LEFT JOIN telehealth.appointment AS a ON a.clinic_id = s.clinic_id AND a.id = s.appointment_id
+	LEFT JOIN telehealth_private.job AS j
+		ON j.kind = 'meeting' AND j.clinic_id = s.clinic_id AND j.subject_id = s.appointment_id
+	WHERE s.meeting_id IS NOT NULL
+		AND (s.retired_at IS NOT NULL OR a.id IS NULL OR a.type <> 'VIDEO' OR a.status = 'CANCELLED'
+			OR NOT a.is_meeting_wanted)
+		AND telehealth.may_see(s.clinic_id, current_user);
+
+/* One remote meeting in two live sessions: patients would meet each other. */
+CREATE VIEW telehealth.duplicate_meetings WITH (security_barrier = true) AS
+	SELECT s.clinic_id, s.id AS session_id, s.appointment_id, s.platform, s.meeting_id
+	FROM telehealth.session AS s
+	WHERE s.retired_at IS NULL AND s.meeting_id IS NOT NULL
+		AND EXISTS (
+			SELECT FROM telehealth.session AS o
+			WHERE o.platform = s.platform AND o.meeting_id = s.meeting_id AND o.retired_at IS NULL
+				AND (o.clinic_id, o.id) <> (s.clinic_id, s.id))
+		AND telehealth.may_see(s.clinic_id, current_user);
+
+/* ---- health: one row a check ---- */
+
+CREATE VIEW telehealth_private.health_worker WITH (security_barrier = true) AS
+	SELECT w.state, w.state IN ('running', 'starting') AS is_up, w.failures, w.retry_at, w.last_sqlstate,
+		w.shared_credentials, q.due, q.dead, q.oldest
+	FROM telehealth_private.worker_slots() AS w
+	CROSS JOIN (
+		SELECT count(*) FILTER (WHERE j.due_at <= clock_timestamp()) AS due,
+			count(*) FILTER (WHERE j.dead_at IS NOT NULL) AS dead,
+			date_trunc('second', clock_timestamp() - min(j.due_at) FILTER (WHERE j.due_at <= clock_timestamp())) AS oldest
+		FROM telehealth_private.job AS j
+		WHERE telehealth.may_see(j.clinic_id, current_user)
+	) AS q;
+
+CREATE VIEW telehealth_private.health_processes WITH (security_barrier = true) AS
+	SELECT 1 AS place, 'worker' AS check_name,
+		CASE WHEN h.is_up OR pg_is_in_recovery() THEN 'ok' ELSE 'error' END AS status,
+		CASE WHEN pg_is_in_recovery() THEN 'a standby sends nothing'
+			WHEN h.is_up THEN h.state
+			ELSE 'worker_down (' || h.state || '): '
+				|| CASE WHEN h.due > 0 THEN h.due || ' jobs wait, the oldest for ' || h.oldest ELSE 'nothing waits' END
+		END AS detail,
+		CASE WHEN h.is_up OR pg_is_in_recovery() THEN NULL
+			WHEN h.state = 'not_preloaded' THEN 'Add telehealth to shared_preload_libraries and restart the server.'
+			WHEN h.state = 'failed' THEN 'The server log says why; the next start is at ' || h.retry_at || '.'
+			ELSE 'See telehealth.databases, max_worker_processes and the server log.' END AS hint
+	FROM telehealth_private.health_worker AS h
+	UNION ALL
+	SELECT 2, 'queue', CASE WHEN h.oldest > interval '1 minute' THEN 'warning' ELSE 'ok' END,
+		CASE WHEN h.due > 0 THEN h.due || ' jobs are due, the oldest for ' || h.oldest ELSE 'nothing is due' END,
+		CASE WHEN h.oldest > interval '1 minute' THEN 'See telehealth.job_status.' END
+	FROM telehealth_private.health_worker AS h
+	UNION ALL
+	SELECT 3, 'dead_jobs', CASE WHEN h.dead > 0 THEN 'error' ELSE 'ok' END, h.dead || ' jobs were given up',
+		CASE WHEN h.dead > 0 THEN telehealth_private.hint('dead') END
+	FROM telehealth_private.health_worker AS h
+	UNION ALL
+	SELECT 8, 'credentials', CASE WHEN h.shared_credentials > 0 THEN 'warning' ELSE 'ok' END,
+		CASE WHEN h.shared_credentials > 0 THEN h.shared_credentials || ' other databases use the same credentials'
+			ELSE 'used by this database alone' END,
+		CASE WHEN h.shared_credentials > 0 THEN 'Give each database an app of its own: their tokens and limits interfere.' END
+	FROM telehealth_private.health_worker AS h;
+
+CREATE VIEW telehealth_private.health_environment WITH (security_barrier = true) AS
+	SELECT 4 AS place, 'environment' AS check_name,
+		CASE WHEN e.is_other THEN 'error' ELSE 'ok' END AS status,
+		CASE WHEN e.is_other THEN 'environment_unconfirmed: ' || telehealth_private.hint_reason('environment_unconfirmed')
+			WHEN e.is_other IS NULL THEN 'none is recorded yet'
+			ELSE 'confirmed' END AS detail,
+		CASE WHEN e.is_other THEN telehealth_private.hint('environment_unconfirmed') END AS hint
+	FROM (SELECT) AS one
+	LEFT JOIN (
+		SELECT (e.system_identifier, e.database_oid, e.environment) IS DISTINCT FROM
+			(telehealth_private.system_identifier(),
+				(SELECT d.oid::bigint FROM pg_catalog.pg_database AS d WHERE d.datname = current_database()),
+				COALESCE(current_setting('telehealth.environment', true), ''))
+		FROM telehealth_private.environment AS e
+	) AS e (is_other) ON true
+	UNION ALL
+	SELECT 5, 'outbound', CASE WHEN o.word IS NULL THEN 'ok' ELSE 'warning' END,
+		CASE WHEN o.word = 'paused' THEN 'paused since ' || p.paused_at || ' by ' || p.paused_by || ': ' || p.reason
+			WHEN o.word IS NOT NULL THEN o.word || ': ' || telehealth_private.hint_reason(o.word)
+			ELSE 'allowed' END,
+		telehealth_private.hint(o.word)
+	FROM (SELECT) AS one
+	LEFT JOIN telehealth_private.pause AS p ON true
+	CROSS JOIN LATERAL (SELECT CASE
+		WHEN NOT COALESCE(current_setting('telehealth.outbound', true), 'on')::boolean THEN 'outbound_off'
+		WHEN p.is_only THEN 'paused' END) AS o (word)
+	UNION ALL
+	SELECT 6, 'mock', 'warning', 'every video platform is answered by the built-in mock', 'Turn telehealth.mock off for real meetings.'
+	WHERE COALESCE(current_setting('telehealth.mock', true), 'off')::boolean;
+
+CREATE VIEW telehealth_private.health_accounts WITH (security_barrier = true) AS
+	SELECT 7 AS place, 'key_ring' AS check_name,
+		CASE WHEN NOT s.has_secrets THEN 'ok' WHEN k.state <> 'ok' THEN 'error' ELSE 'ok' END AS status,
+		CASE WHEN NOT s.has_secrets THEN 'no secret is stored yet' ELSE k.state END AS detail,
+		CASE WHEN s.has_secrets AND k.state <> 'ok' THEN 'key_missing: restore the file that telehealth.key_file names, with mode 0600.'
+			WHEN s.has_secrets AND k.is_in_data_directory
+				THEN 'Keep a copy of the key file, and move it out of the data directory with telehealth.key_file.' END AS hint
+	FROM (SELECT EXISTS (SELECT FROM telehealth_private.account_secret)
+		OR EXISTS (SELECT FROM telehealth_private.session_secret)) AS s (has_secrets)
+	LEFT JOIN LATERAL telehealth_private.key_status() AS k ON s.has_secrets
+	UNION ALL
+	SELECT 9, 'accounts',
+		CASE WHEN count(*) FILTER (WHERE x.status IN ('error', 'key_missing')) > 0 THEN 'error'
+			ELSE 'ok' END,
+		COALESCE(string_agg(format('account %s of clinic %s (%s): %s', x.id, x.clinic_id, x.platform, x.status), '; '
+			ORDER BY x.clinic_id, x.id) FILTER (WHERE x.status IN ('error', 'key_missing')),
+			CASE WHEN count(*) = 0 THEN 'none is connected' ELSE count(*) || ' accounts, none in trouble' END),
+		CASE WHEN count(*) FILTER (WHERE x.status IN ('error', 'key_missing')) > 0
+				THEN 'See telehealth.platform_status and telehealth.check_platform().'
+			WHEN count(*) = 0 THEN telehealth_private.hint('no_account') END
+	FROM telehealth.account AS x
+	WHERE telehealth.may_see(x.clinic_id, current_user)
+	UNION ALL
+	SELECT 10, 'webhook_secret', 'warning',
+		format('account %s of clinic %s has no webhook secret: every delivery is refused', x.id, x.clinic_id),
+		'Connect again with the webhook_secret of the app.'
+	FROM telehealth.account AS x
+	WHERE x.platform = 'zoom' AND x.status <> 'disconnected' AND telehealth.may_see(x.clinic_id, current_user)
+		AND NOT EXISTS (
+			SELECT FROM telehealth_private.account_secret AS s
+			WHERE s.clinic_id = x.clinic_id AND s.account_id = x.id AND s.name = 'webhook_secret')
+	UNION ALL
+	SELECT 11, 'quota', CASE WHEN count(*) > 0 THEN 'warning' ELSE 'ok' END,
+		CASE WHEN count(*) > 0 THEN count(*) || ' hosts used up a daily limit, until ' || max(q.quota_until)
+			ELSE 'no daily limit is used up' END,
+		CASE WHEN count(*) > 0 THEN telehealth_private.hint('quota_until') END
+	FROM telehealth_private.quota AS q
+	WHERE q.quota_until > now() AND telehealth.may_see(q.clinic_id, current_user);
+
+CREATE VIEW telehealth_private.health_visits WITH (security_barrier = true) AS
+	SELECT 12 AS place, 'holds' AS check_name, CASE WHEN count(*) > 0 THEN 'warning' ELSE 'ok' END AS status,
+		CASE WHEN count(*) > 0 THEN count(*) || ' holds ran out and still block their time' ELSE 'none is overdue' END AS detail,
+		CASE WHEN count(*) > 0 THEN 'The dispatcher cancels them; see the check "worker".' END AS hint
+	FROM telehealth.appointment AS a
+	WHERE a.status = 'PENDING' AND a.held_until < now() - interval '1 minute'
+		AND telehealth.may_see(a.clinic_id, current_user)
+	UNION ALL
+	SELECT 13, 'orphan_meetings', CASE WHEN count(*) FILTER (WHERE o.due_at IS NULL) > 0 THEN 'warning' ELSE 'ok' END,
+		CASE WHEN count(*) > 0 THEN count(*) || ' meetings are to be removed' ELSE 'none' END,
+		CASE WHEN count(*) FILTER (WHERE o.due_at IS NULL) > 0
+			THEN 'Nothing is marked for them: run telehealth.cancel_meeting(), or remove them at the platform.' END
+	FROM telehealth.orphan_meetings AS o
+	UNION ALL
+	SELECT 14, 'duplicate_meetings', CASE WHEN count(*) > 0 THEN 'error' ELSE 'ok' END,
+		count(*) || ' live sessions share a meeting',
+		CASE WHEN count(*) > 0 THEN 'See telehealth.duplicate_meetings: patients would meet each other.' END
+	FROM telehealth.duplicate_meetings AS d;
+
+CREATE VIEW telehealth.health WITH (security_barrier = true) AS
+	SELECT q.check_name, q.status, q.detail, q.hint
+	FROM (
+		SELECT p.place, p.check_name, p.status, p.detail, p.hint FROM telehealth_private.health_processes AS p
+		UNION ALL
+		SELECT e.place, e.check_name, e.status, e.detail, e.hint FROM telehealth_private.health_environment AS e
+		UNION ALL
+		SELECT a.place, a.check_name, a.status, a.detail, a.hint FROM telehealth_private.health_accounts AS a
+		UNION ALL
+		SELECT v.place, v.check_name, v.status, v.detail, v.hint FROM telehealth_private.health_visits AS v
+	) AS q
+	ORDER BY q.place, q.detail;
