@@ -162,6 +162,7 @@ drain(void)
 {
 	int64 deadline = th_clock_monotonic_ms() + DRAIN_MS;
 	ThHttpEngine *engine = th_http_engine();
+	ThCycleReport report;
 
 	while (th_http_running(engine) > 0 && th_clock_monotonic_ms() < deadline)
 	{
@@ -175,7 +176,7 @@ drain(void)
 	}
 	th_run_abandon(th_clock_now());
 	if (th_run_finished() > 0)
-		th_cycle_settle_singly();
+		th_cycle_run(false, false, &report);
 }
 
 /* Claim and settle, when there is a reason for either. */
@@ -227,27 +228,40 @@ run_cycle(Loop *loop)
 	}
 	if (report.is_setting_changed)
 	{
-		ereport(
-			LOG,
-			(errmsg(
-				"telehealth dispatcher starts anew since settings of its database have changed")));
+		ereport(LOG, (errcode(ERRCODE_SUCCESSFUL_COMPLETION),
+					  errmsg("telehealth dispatcher starts anew: settings of "
+							 "its database have changed")));
 		drain();
-		proc_exit(0);
+		th_process_leave();
 	}
 }
 
 /*
  * SIGTERM: what ended is settled, what runs gets a moment, the rest goes
  * back to the queue. The flag is down meanwhile so that the transaction can
- * run; another SIGTERM ends us at once.
+ * run; another SIGTERM ends us at once. What cannot be settled is found by
+ * the next process: leases end, intents are looked up.
  */
 static void
 stop_on_request(void)
 {
 	if (ProcDiePending)
 	{
+		MemoryContext context = CurrentMemoryContext;
+
 		ProcDiePending = false;
-		drain();
+		PG_TRY();
+		{
+			drain();
+		}
+		PG_CATCH();
+		{
+			MemoryContextSwitchTo(context);
+			EmitErrorReport();
+			FlushErrorState();
+			AbortCurrentTransaction();
+		}
+		PG_END_TRY();
 		ProcDiePending = true;
 		InterruptPending = true;
 	}

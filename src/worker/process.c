@@ -37,6 +37,13 @@ leave_callback(int code, Datum arg)
 }
 
 void
+th_process_leave(void)
+{
+	was_terminated = true;
+	proc_exit(0);
+}
+
+void
 th_process_start(Datum main_arg, const char *type)
 {
 	ThProcessOrder order;

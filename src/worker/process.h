@@ -28,4 +28,10 @@ StaticAssertDecl(sizeof(ThProcessOrder) <= BGW_EXTRALEN,
  */
 extern void th_process_start(Datum main_arg, const char *type);
 
+/*
+ * Ends this process in good order, as if it had been asked to: the launcher
+ * starts a fresh one at once. Does not return.
+ */
+extern void th_process_leave(void);
+
 #endif /* TH_WORKER_PROCESS_H */

@@ -192,6 +192,8 @@ refuse(ThWork *work, const ThMeetingAnswer *answer, TimestampTz now)
 		th_ask_refuse(work, answer);
 	else
 		th_meeting_refuse(work, answer, now);
+	if (work->ask == NULL && work->pool->is_key_missing)
+		work->settle.waiting_for = "key_missing";
 }
 
 /* The mock answers at once, call after call. */
