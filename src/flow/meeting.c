@@ -106,16 +106,19 @@ new_session(const ThMeetingSubject *subject, const ThMeetingWish *wish)
 	return s;
 }
 
+static bool
+is_same(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
 /* True if the appointment does not show what the session knows. */
 static bool
 is_link_stale(const ThAppointment *a, const char *meeting_id,
 			  const char *join_url)
 {
-#define SAME(x, y)                                                             \
-	((x) == NULL ? (y) == NULL : (y) != NULL && strcmp(x, y) == 0)
-	return a->exists &&
-		   (!SAME(a->meeting_id, meeting_id) || !SAME(a->join_url, join_url));
-#undef SAME
+	return a->exists && (!is_same(a->meeting_id, meeting_id) ||
+						 !is_same(a->join_url, join_url));
 }
 
 static void
@@ -238,7 +241,9 @@ decide_meeting(ThWork *work, TimestampTz now)
 	if (s != NULL && s->meeting_id != NULL)
 	{
 		work->wish.marker = s->marker;
-		if (s->wish_hash == NULL || strcmp(s->wish_hash, work->wish_hash) != 0)
+		if (is_same(s->wish_hash, th_wish_sent(work->wish_hash)))
+			call(work, TH_PURPOSE_UPDATE, TH_OP_READ, s);
+		else if (!is_same(s->wish_hash, work->wish_hash))
 			call(work, TH_PURPOSE_UPDATE, TH_OP_UPDATE, s);
 		else if (is_link_stale(&subject->appointment, s->meeting_id,
 							   s->join_url))
@@ -258,7 +263,10 @@ decide_meeting(ThWork *work, TimestampTz now)
 	if (s->has_intent)
 		call(work, TH_PURPOSE_ADOPT, TH_OP_FIND, s);
 	else
+	{
+		s->wish_hash = th_wish_sent(work->wish_hash);
 		call(work, TH_PURPOSE_CREATE, TH_OP_CREATE, s);
+	}
 }
 
 void

@@ -10,6 +10,7 @@
 #include "base/th_guc.h"
 #include "crypto/envelope.h"
 #include "flow/meeting.h"
+#include "flow/wish.h"
 
 /* After so many answers in a row that must not be used, a person has to look. */
 #define MAX_UNSAFE 5
@@ -289,6 +290,9 @@ advance_update(ThWork *work, const ThMeetingAnswer *answer, TimestampTz now)
 	switch (answer->verdict)
 	{
 		case TH_VERDICT_OK:
+			/* should the reading fail, the next look only reads */
+			work->target->wish_hash = th_wish_sent(work->wish_hash);
+			work->writes_session = true;
 			work->state = TH_WORK_READY;
 			work->op = TH_OP_READ;
 			break;
@@ -323,10 +327,11 @@ advance_read(ThWork *work, const ThMeetingAnswer *answer, TimestampTz now)
 		return;
 	}
 	take_over(work, answer);
-	if (work->purpose == TH_PURPOSE_ADOPT)
+	if (work->purpose == TH_PURPOSE_ADOPT &&
+		(work->target->wish_hash == NULL ||
+		 strcmp(work->target->wish_hash, th_wish_sent(work->wish_hash)) != 0))
 	{
-		/* made for an older wish perhaps: let the next look bring it in line */
-		work->target->wish_hash = NULL;
+		/* made for an older wish: the next look brings it in line */
 		th_work_again(work);
 	}
 	else if (answer->is_unsafe && work->wish.starts_at > now)

@@ -114,6 +114,12 @@ hash_of(const ThMeetingWish *wish)
 	return hex;
 }
 
+char *
+th_wish_sent(const char *hash)
+{
+	return psprintf("sent:%s", hash);
+}
+
 void
 th_wish_make(const ThMeetingSubject *subject, ThMeetingWish *wish,
 			 const char **hash)

@@ -17,4 +17,10 @@
 extern void th_wish_make(const ThMeetingSubject *subject, ThMeetingWish *wish,
 						 const char **hash);
 
+/*
+ * What session.wish_hash says while "hash" was sent and is not confirmed yet.
+ * Memory: current context.
+ */
+extern char *th_wish_sent(const char *hash);
+
 #endif /* TH_FLOW_WISH_H */

@@ -109,7 +109,7 @@ COMMENT ON COLUMN telehealth.session.marker IS 'Opaque tag by which the meeting 
 COMMENT ON COLUMN telehealth.session.intent IS 'create: a request to create may be under way, and its outcome is not known.';
 COMMENT ON COLUMN telehealth.session.intent_no IS 'Fencing token of the claim that wrote the intent.';
 COMMENT ON COLUMN telehealth.session.intent_at IS 'When the intent was written.';
-COMMENT ON COLUMN telehealth.session.wish_hash IS 'Hash of what was last confirmed; a different one means there is something to change.';
+COMMENT ON COLUMN telehealth.session.wish_hash IS 'Hash of what was last confirmed at the platform, with sent: in front while it is sent but not read back; a different one means there is something to change.';
 COMMENT ON COLUMN telehealth.session.confirmed_at IS 'When the platform last answered about this meeting.';
 COMMENT ON COLUMN telehealth.session.deviation IS 'What the platform made different from what was asked.';
 COMMENT ON COLUMN telehealth.session.created_at IS 'When the row was made.';

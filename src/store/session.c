@@ -34,13 +34,15 @@ static ThPlan begin_intents = {
 	.text =
 		"UPDATE telehealth.session AS s SET intent = 'create',"
 		" intent_no = u.claim_no, intent_at = CASE WHEN s.intent IS NULL"
-		" THEN clock_timestamp() ELSE s.intent_at END"
-		" FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY"
-		" AS u (clinic_id, id, claim_no, place)"
+		" THEN clock_timestamp() ELSE s.intent_at END,"
+		" wish_hash = CASE WHEN s.intent IS NULL"
+		" THEN u.wish_hash ELSE s.wish_hash END"
+		" FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[]) WITH ORDINALITY"
+		" AS u (clinic_id, id, claim_no, wish_hash, place)"
 		" WHERE s.clinic_id = u.clinic_id AND s.id = u.id"
 		" AND s.intent_no < u.claim_no RETURNING u.place",
-	.n_args = 3,
-	.types = { INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID }
+	.n_args = 4,
+	.types = { INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID }
 };
 
 static ThPlan write_sessions = {
@@ -224,7 +226,7 @@ th_session_begin(ThSession **sessions, const int64 *claim_nos, int n)
 {
 	ThSession **fresh;
 	int n_fresh = 0;
-	Datum values[3];
+	Datum values[4];
 	bool *is_ours;
 
 	if (n == 0)
@@ -240,6 +242,7 @@ th_session_begin(ThSession **sessions, const int64 *claim_nos, int n)
 	COLLECT_INT64(values[0], clinic_id);
 	COLLECT_INT64(values[1], id);
 	values[2] = th_array_int64(claim_nos, n);
+	COLLECT_TEXT(values[3], wish_hash);
 	th_plan_run(&begin_intents, values, NULL, false);
 	is_ours = palloc0_array(bool, n);
 	for (uint64 row = 0; row < SPI_processed; row++)

@@ -31,7 +31,8 @@ typedef struct ThSession
 	bool has_intent; /* a create was begun and its outcome is not known */
 	int64 intent_no; /* claim_no that wrote the intent */
 	TimestampTz intent_at;
-	const char *wish_hash; /* of what was last confirmed */
+	const char *wish_hash; /* of what was last confirmed; sent but not yet
+							* confirmed: with th_wish_sent()'s prefix */
 	const char *deviation;
 	bool is_retired;
 	struct varlena *passcode; /* envelope to be stored, or NULL */
