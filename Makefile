@@ -80,7 +80,7 @@ ISOLATION =
 ISOLATION_OPTS = --inputdir=test/isolation
 TAP_TESTS = 1
 PROVE_TESTS = test/t/*.pl
-PROVE_FLAGS += -I test/lib
+override PROVE_FLAGS += -I test/lib
 
 EXTRA_CLEAN = $(OBJS:.o=.d) .build_flags telehealth--*.sql $(SCRIPT).new
 

@@ -271,7 +271,8 @@ is_url_allowed(const char *url)
 		colon[-1] = '\0';
 		host++;
 	}
-	return th_http_host_is_listed(th_guc_allowed_hosts, host, atoi(colon + 1));
+	return th_http_host_is_listed(th_guc_allowed_hosts, host,
+								  pg_strtoint32(colon + 1));
 }
 
 static bool
@@ -287,7 +288,7 @@ is_timeout(JsonbValue *value)
 	if (strlen(text) > MOST_TIMEOUT_DIGITS ||
 		strspn(text, "0123456789") != strlen(text))
 		return false;
-	ms = atoi(text);
+	ms = pg_strtoint32(text);
 	return ms >= LEAST_TIMEOUT_MS && ms <= MOST_TIMEOUT_MS;
 }
 

@@ -125,7 +125,8 @@ CREATE FUNCTION telehealth_private.history_result(
 ) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN concat_ws(': ',
-		concat_ws(' in ', COALESCE(http_status::text, CASE WHEN total_ms IS NOT NULL THEN 'no answer' END), total_ms || ' ms'),
+		NULLIF(concat_ws(' in ', COALESCE(http_status::text, CASE WHEN total_ms IS NOT NULL THEN 'no answer' END),
+			total_ms || ' ms'), ''),
 		CASE outcome
 			WHEN 'ok' THEN CASE WHEN http_status IS NULL THEN 'done' END
 			WHEN 'adopted' THEN 'found and adopted'

@@ -194,6 +194,8 @@ run_cycle(Loop *loop)
 	if (!wants_claim && th_run_finished() == 0)
 		return;
 	enter_phase(loop, wants_claim ? "claim" : "settle");
+	if (wants_claim && th_slot_take_wake())
+		loop->figures.wakes++;
 	th_cycle_run(wants_claim, is_full && wants_claim, &report);
 	leave_if_gone(&report);
 	if (report.is_version_wrong)
@@ -295,6 +297,16 @@ housekeep(Loop *loop)
 	th_http_trim(loop->engine);
 }
 
+/*
+ * While outward work is held there is nothing that a wake could hurry; the
+ * poll looks after holds, and sees the end of it.
+ */
+static bool
+is_deaf(const Loop *loop)
+{
+	return loop->held[0] != '\0' && !th_guc_mock;
+}
+
 /* One turn of the loop. */
 static void
 turn(Loop *loop)
@@ -304,13 +316,10 @@ turn(Loop *loop)
 														: "idle");
 	th_http_waitset_wait(loop->waitset, wait_ms(loop), loop->wait_event);
 	ResetLatch(MyLatch);
-	if (th_slot_take_wake())
-	{
+	if (th_slot_is_woken() && !is_deaf(loop))
 		loop->wants_claim = true;
-		loop->figures.wakes++;
-	}
 	if (th_slot_take_full_scan())
-		loop->wants_claim = loop->wants_full_scan = true;
+		loop->wants_full_scan = true;
 	if (th_cycle_take_mail())
 		loop->wants_claim = true;
 	stop_on_request();

@@ -332,6 +332,12 @@ th_slot_take_full_scan(void)
 }
 
 bool
+th_slot_is_woken(void)
+{
+	return my_slot != NULL && pg_atomic_read_u32(&my_slot->wake) != 0;
+}
+
+bool
 th_slot_take_wake(void)
 {
 	/* A full barrier: what follows sees what was committed before. */

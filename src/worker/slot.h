@@ -116,7 +116,14 @@ extern void th_slot_broadcast_settle(void);
 /* True once after a backend asked for a scan without the watermark. */
 extern bool th_slot_take_full_scan(void);
 
-/* Clears the wake flag; to be called after ResetLatch, before looking for work. Returns whether it was set. */
+/*
+ * True if a backend has asked for a look. While the flag is up further
+ * commits set no latch, so that a busy stream of them costs one signal a
+ * look.
+ */
+extern bool th_slot_is_woken(void);
+
+/* Clears the wake flag; to be called right before looking for work. Returns whether it was set. */
 extern bool th_slot_take_wake(void);
 
 #endif /* TH_WORKER_SLOT_H */
