@@ -198,7 +198,7 @@ refuse(ThWork *work, const ThMeetingAnswer *answer, TimestampTz now)
 
 /* The mock answers at once, call after call. */
 static void
-run_locally(ThWork *work, TimestampTz now)
+run_locally(ThWork *work)
 {
 	while (work->state == TH_WORK_READY)
 	{
@@ -210,7 +210,7 @@ run_locally(ThWork *work, TimestampTz now)
 													: work->target->meeting_id,
 							   &answer);
 		MemoryContextSwitchTo(old);
-		advance(work, &answer, NULL, now);
+		advance(work, &answer, NULL, th_clock_now());
 	}
 }
 
@@ -329,7 +329,7 @@ try_start(ThWork *work, const char *held, TimestampTz now)
 
 	if (work->platform->answer != NULL)
 	{
-		run_locally(work, now);
+		run_locally(work);
 		return;
 	}
 	if (held != NULL)

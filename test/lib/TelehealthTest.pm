@@ -408,8 +408,14 @@ sub wait_dispatcher
 sub is_alive
 {
 	my ($self, $pid) = @_;
-	my $stat = -r "/proc/$pid/stat" ? PostgreSQL::Test::Utils::slurp_file("/proc/$pid/stat") : '';
+	my $stat = '';
 
+	# it may end between any look and the next
+	if (open my $file, '<', "/proc/$pid/stat")
+	{
+		local $/;
+		$stat = <$file> // '';
+	}
 	return $stat =~ /^\d+ \(.*\) ([A-Z])/s && $1 ne 'Z' ? 1 : 0;
 }
 
