@@ -75,7 +75,7 @@ SCRIPT = telehealth--$(EXTVERSION).sql
 DATA_built = $(SCRIPT)
 
 # Tests: sql/ and expected/ here, test/isolation/{specs,expected}, test/t.
-REGRESS =
+REGRESS = core people appointment privileges platform
 ISOLATION =
 ISOLATION_OPTS = --inputdir=test/isolation
 TAP_TESTS = 1

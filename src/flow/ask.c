@@ -71,6 +71,12 @@ decide_start_url(ThWork *work)
 		work->account = th_account_get(s->account_clinic_id, s->account_id);
 	work->wish.marker = s->marker;
 	work->wish.host = s->host;
+	work->wish.topic = "";
+	work->wish.starts_at = s->scheduled_at;
+	work->wish.duration = s->duration;
+	work->wish.timezone = "UTC";
+	work->wish.recording = "none";
+	work->wish.encryption = "enhanced_encryption";
 	work->wish.subject = psprintf(INT64_FORMAT "/" INT64_FORMAT, s->clinic_id,
 								  s->appointment_id);
 	work->purpose = TH_PURPOSE_ASK;

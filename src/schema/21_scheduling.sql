@@ -29,7 +29,7 @@ CREATE TABLE telehealth.appointment (
 	CONSTRAINT appointment_duration_check CHECK (duration BETWEEN 1 AND 1440),
 	CONSTRAINT appointment_timezone_check CHECK (telehealth_private.is_timezone(timezone)),
 	CONSTRAINT appointment_platform_check CHECK (platform IN ('zoom', 'twilio', 'google_meet', 'custom', 'mock')),
-	CONSTRAINT appointment_overbook_reason_check CHECK (NOT is_overbooked OR btrim(overbook_reason) <> ''),
+	CONSTRAINT appointment_overbook_reason_check CHECK (NOT is_overbooked OR COALESCE(btrim(overbook_reason), '') <> ''),
 	CONSTRAINT appointment_provider_id_excl EXCLUDE USING gist (
 		clinic_id WITH =,
 		provider_id WITH =,

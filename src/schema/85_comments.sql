@@ -308,7 +308,7 @@ COMMENT ON SEQUENCE telehealth_private.claim_no_seq IS 'Fencing tokens: every cl
 /* ---- functions of the API ---- */
 
 COMMENT ON FUNCTION telehealth.current_clinic() IS 'The clinic of this connection, from telehealth.clinic_id: a default, never a proof of anything.';
-COMMENT ON FUNCTION telehealth.may_see(bigint, name) IS 'True if the role has any grant for the clinic, itself or through a role whose privileges it has.';
+COMMENT ON FUNCTION telehealth.may_see(bigint, name) IS 'True if the role has a grant for the clinic, itself or through a role whose privileges it has. A reader grant counts only for a role that is nothing more in any clinic.';
 COMMENT ON FUNCTION telehealth.connect_platform(text, jsonb, jsonb, bigint) IS 'Stores credentials of a video platform, sealed, and returns the number of the account. A value may be file:/path or env:NAME, read on the server. Connecting again replaces. Errors: 22023 for what is missing, unknown or wrong; 42501. For admins.';
 COMMENT ON FUNCTION telehealth.configure_platform(bigint, jsonb) IS 'Merges settings into those of an account; null removes one. Its meetings are looked at again. Errors: P0002, 22023, 42501. For admins.';
 COMMENT ON FUNCTION telehealth.disconnect_platform(bigint) IS 'Deletes the secrets and tokens of an account. Its meetings stay where they are. Errors: P0002, 42501. For admins.';

@@ -198,19 +198,36 @@ may_do_everything(Oid role)
 	return superuser_arg(role) || role == th_owner_role();
 }
 
+/*
+ * Row security asks this for tables and views alike. Who may use tables
+ * somewhere is not shown rows of clinics where it is a mere reader: the views
+ * that hide a patient would not be in between.
+ */
 bool
 th_access_may_see(int64 clinic_id, Oid role)
 {
+	bool is_reader_here = false;
+	bool is_more_elsewhere = false;
+
 	if (may_do_everything(role))
 		return true;
 	load_grants();
 	for (int i = 0; i < n_grants; i++)
 	{
-		if ((grants[i].clinic_id == 0 || grants[i].clinic_id == clinic_id) &&
-			has_privs_of_role(role, grants[i].role))
+		const Grant *grant = &grants[i];
+		bool is_here = grant->clinic_id == 0 || grant->clinic_id == clinic_id;
+		bool is_reader = grant->kind == TH_ACCESS_READER;
+
+		if ((is_reader && !is_here) || !has_privs_of_role(role, grant->role))
+			continue;
+		if (!is_reader && is_here)
 			return true;
+		if (is_reader)
+			is_reader_here = true;
+		else
+			is_more_elsewhere = true;
 	}
-	return false;
+	return is_reader_here && !is_more_elsewhere;
 }
 
 bool

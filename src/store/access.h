@@ -23,7 +23,10 @@ typedef enum ThAccessKind
 /* The kind named "name"; false if there is none. */
 extern bool th_access_kind(const char *name, ThAccessKind *kind);
 
-/* True if the role has any grant for the clinic, or for all of them (0). */
+/*
+ * True if the role has a grant for the clinic, or for all of them (0). That of
+ * a reader counts only if the role is nothing more anywhere.
+ */
 extern bool th_access_may_see(int64 clinic_id, Oid role);
 
 /* The same for a role's name, with the last answer remembered: once a row. */

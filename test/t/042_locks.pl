@@ -1,0 +1,206 @@
+# Many at once: bookings of one slot, rows that an application holds open,
+# edits while a result is written down, holds that are confirmed and expire.
+use TelehealthTest;
+use IPC::Run ();
+
+my $BOOKERS = 50;
+my $SLOT    = q{'2031-05-05 10:00Z'};
+
+my $fake = FakeZoom->start(
+	options => { host_daily => 100_000, rate => { LIGHT => 1000, MEDIUM => 1000 } });
+my $t = TelehealthTest->node('locks',
+	conf => { max_connections => $BOOKERS + 30, 'telehealth.lease_seconds' => 3 });
+$t->create_extension;
+$t->sql(q{
+	INSERT INTO telehealth.vendor_limit (vendor, name, value) VALUES
+		('zoom', 'light_per_second', 2000), ('zoom', 'medium_per_second', 2000),
+		('zoom', 'host_writes_per_day', 100000)});
+$t->connect_zoom($fake);
+
+my $is_debug =
+  defined $t->row(q{SELECT current_setting('telehealth.debug_waitpoint', true) AS it})->{it};
+
+# Starts one psql for each statement and returns their exit codes by outcome.
+sub all_at_once
+{
+	my (@statements) = @_;
+	my (@running, %outcomes);
+	my $host = $t->host;
+	my $port = $t->port;
+
+	# all wait for one lock, so that all begin at the same moment
+	my $gate = $t->background_psql('postgres');
+	$gate->query_safe('SELECT pg_advisory_lock(1)');
+	for my $statement (@statements)
+	{
+		my %one = (out => '', err => '');
+
+		$one{run} = IPC::Run::start(
+			[ 'psql', '-XAtq', '-h', $host, '-p', $port, '-v', 'ON_ERROR_STOP=1',
+				'-v', 'VERBOSITY=sqlstate', '-d', 'postgres',
+				'-c', 'SELECT pg_advisory_lock_shared(1)', '-c', $statement ],
+			'<', \undef, '>', \$one{out}, '2>', \$one{err});
+		push @running, \%one;
+	}
+	$t->poll(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted},
+		scalar @statements, 60);
+	$gate->quit;
+	for my $one (@running)
+	{
+		$one->{run}->finish;
+		my ($code) = $one->{err} =~ /ERROR:\s+(\w+)/;
+		$outcomes{ $code // 'ok' }++;
+	}
+	return \%outcomes;
+}
+
+# ---- A1: one slot, many who want it
+
+my $insert = "INSERT INTO telehealth.appointment (patient_id, provider_id, type, starts_at)
+	VALUES (1, 900, 'VIDEO', $SLOT)";
+my $got = all_at_once(($insert) x $BOOKERS);
+
+is($got->{ok}, 1, "A1: of $BOOKERS bookings of one slot at once exactly one commits");
+
+# losers that wait for each other may be told so instead
+is(($got->{'23P01'} // 0) + ($got->{'40P01'} // 0), $BOOKERS - 1, 'A1: the others are refused')
+  or diag explain($got);
+is($t->sql('SELECT count(*) FROM telehealth.appointment WHERE provider_id = 900'), 1,
+	'A1: one row is there');
+
+# ---- A3: an overlap needs a reason, and is audited
+
+$t->fails_ok($insert, '23P01', 'A3: without a reason nobody overbooks, superuser included');
+$t->fails_ok("INSERT INTO telehealth.appointment
+	(patient_id, provider_id, type, starts_at, is_overbooked) VALUES (1, 900, 'VIDEO', $SLOT, true)",
+	'23514', 'A3: an overlap without a reason is refused');
+$got = all_at_once((
+	"INSERT INTO telehealth.appointment
+	(patient_id, provider_id, type, starts_at, is_overbooked, overbook_reason)
+	VALUES (1, 900, 'VIDEO', $SLOT, true, 'emergency')") x 5);
+is($got->{ok}, 5, 'A3: with a reason all of them commit');
+is($t->sql(q{SELECT count(*) FROM telehealth.audit_log WHERE action = 'overbook'}), 5,
+	'A3: each is audited');
+
+# ---- A2: holds
+
+my $hold = $t->sql("INSERT INTO telehealth.appointment
+	(patient_id, provider_id, type, status, starts_at, held_until)
+	VALUES (1, 901, 'VIDEO', 'PENDING', $SLOT, now() + interval '1 hour') RETURNING id");
+my $confirm = "DO \$\$ BEGIN
+	UPDATE telehealth.appointment SET status = 'SCHEDULED'
+	WHERE id = $hold AND status = 'PENDING' AND held_until > now();
+	IF NOT FOUND THEN RAISE 'too late' USING ERRCODE = 'P0002'; END IF; END \$\$";
+
+$t->fails_ok($insert =~ s/900/901/r, '23P01', 'A2: a hold blocks the slot');
+$got = all_at_once(($confirm) x 10);
+is($got->{ok}, 1, 'A2: of ten confirmations one wins');
+is($got->{P0002}, 9, 'A2: and the others are told');
+ok($t->poll("SELECT join_url IS NOT NULL FROM telehealth.appointment WHERE id = $hold"),
+	'A2: the confirmed hold gets its link');
+
+# a hold that runs out while it is being confirmed: whoever commits first wins
+my $race = $t->sql("INSERT INTO telehealth.appointment
+	(patient_id, provider_id, type, status, starts_at, held_until)
+	VALUES (1, 902, 'VIDEO', 'PENDING', $SLOT, now() + interval '1 second') RETURNING id");
+my $confirmer = $t->background_psql('postgres');
+$confirmer->query_safe("BEGIN; UPDATE telehealth.appointment SET status = 'SCHEDULED'
+	WHERE id = $race AND status = 'PENDING'");
+$t->poll("SELECT now() > held_until + interval '0.5 seconds'
+	FROM telehealth.appointment WHERE id = $race");
+my $other = $t->insert_visit(provider_id => 903);
+ok($t->poll("SELECT join_url IS NOT NULL FROM telehealth.appointment WHERE id = $other", 't', 20),
+	'W12: a hold that an application is confirming delays no other job');
+$confirmer->query_safe('COMMIT');
+$confirmer->quit;
+ok($t->poll("SELECT count(*) FROM telehealth_private.job WHERE subject_id = $race", 0, 30),
+	'A2: the job of the hold ends');
+is($t->sql("SELECT status FROM telehealth.appointment WHERE id = $race"), 'SCHEDULED',
+	'A2: the confirmation stands, the expiry finds nothing to do');
+
+my $lapsed = $t->sql("INSERT INTO telehealth.appointment
+	(patient_id, provider_id, type, status, starts_at, held_until)
+	VALUES (1, 904, 'VIDEO', 'PENDING', $SLOT, now() + interval '0.3 seconds') RETURNING id");
+ok($t->poll("SELECT status FROM telehealth.appointment WHERE id = $lapsed", 'CANCELLED', 30),
+	'A2: a hold that nobody confirms expires');
+is($t->sql($insert =~ s/900/904/r . ' RETURNING true'), 't', 'A2: and its slot is free again');
+
+# ---- W12: an application that holds a row open
+
+$t->poll('SELECT count(*) FROM telehealth_private.job', 0, 60);
+$fake->faults({ match => { method => 'POST', path_regex => '/meetings$', times => 1 },
+	fault => { kind => 'hang' } });
+my $held = $t->insert_visit(provider_id => 905);
+$fake->wait_for(sub { $_[0]{hanging} }, 20);
+my $application = $t->background_psql('postgres');
+$application->query_safe("BEGIN; SELECT FROM telehealth.appointment WHERE id = $held FOR UPDATE");
+$fake->faults;
+$fake->release;
+
+my @others = map { $t->insert_visit(provider_id => 906) } 1 .. 20;
+ok($t->poll("SELECT count(*) FROM telehealth.appointment
+	WHERE provider_id = 906 AND join_url IS NOT NULL", 20, 30),
+	'W12: a row held open delays no other job');
+is($t->sql("SELECT join_url IS NULL FROM telehealth.appointment WHERE id = $held"), 't',
+	'the held row is not written');
+is($t->sql(q{SELECT count(*) FROM pg_stat_activity
+	WHERE backend_type = 'telehealth dispatcher' AND wait_event_type = 'Lock'}), 0,
+	'W12: the dispatcher waits for no lock');
+
+# longer than its lease: the result stays in memory, and nobody claims again
+my $claim = $t->sql("SELECT claim_no FROM telehealth_private.job WHERE subject_id = $held");
+my $since = $t->sql('SELECT now()');
+$t->poll("SELECT now() > '$since'::timestamptz + interval '4 seconds'");
+is($t->sql("SELECT claim_no FROM telehealth_private.job WHERE subject_id = $held"), $claim,
+	'W11: the lease of the held one is renewed, it is not claimed again');
+$application->query_safe('COMMIT');
+$application->quit;
+ok($t->poll("SELECT join_url IS NOT NULL FROM telehealth.appointment WHERE id = $held", 't', 20),
+	'the link is written once the row is free');
+
+# ---- marked again while the result is written down
+
+SKIP:
+{
+	skip 'needs a build with TH_DEBUG=1', 3 if !$is_debug;
+	my $edited = $t->insert_visit(provider_id => 907);
+
+	$t->await($edited);
+	$t->poll('SELECT count(*) FROM telehealth_private.job', 0, 30);
+	my $size = $t->log_size;
+	$t->reload_conf('telehealth.debug_waitpoint' => 'answered');
+	$t->poll('SHOW telehealth.debug_waitpoint', 'answered');
+	$t->sql("UPDATE telehealth.appointment SET starts_at = starts_at + interval '100 days'
+		WHERE id = $edited");
+	ok(patiently(sub { $t->log_text($size) =~ /waitpoint "answered" reached/ }, 20),
+		'an update is on its way');
+	$t->sql("UPDATE telehealth.appointment SET starts_at = starts_at + interval '100 days'
+		WHERE id = $edited");
+	$t->reload_conf('telehealth.debug_waitpoint' => '');
+	ok($t->poll('SELECT count(*) FROM telehealth_private.job', 0, 30), 'the queue drains');
+	my $start = $t->sql("SELECT extract(epoch FROM starts_at)::bigint
+		FROM telehealth.appointment WHERE id = $edited");
+	my $id = $t->sql("SELECT meeting_id FROM telehealth.appointment WHERE id = $edited");
+	my ($meeting) = grep { $_->{id} eq $id } $fake->live_meetings;
+	is($meeting->{start_epoch}, $start, 'an edit during the settling is not lost');
+}
+
+# ---- an edit that is rolled back, one in an uncommitted transaction
+
+my $writer = $t->background_psql('postgres');
+$writer->query_safe("BEGIN; INSERT INTO telehealth.appointment
+	(id, patient_id, provider_id, type, starts_at) VALUES (999001, 1, 908, 'VIDEO', $SLOT)");
+my $after = $t->insert_visit(provider_id => 909);
+$t->await($after);
+ok(!$fake->duplicates && $t->sql(q{SELECT count(*) FROM telehealth_private.job WHERE subject_id = 999001}) eq '0',
+	'an uncommitted booking is not seen');
+$writer->query_safe('COMMIT');
+$writer->quit;
+ok($t->poll('SELECT join_url IS NOT NULL FROM telehealth.appointment WHERE id = 999001', 't', 20),
+	'W1: one that was held open before its commit is found behind the others');
+is($fake->live_meetings,
+	$t->sql('SELECT count(*) FROM telehealth.appointment WHERE meeting_id IS NOT NULL'),
+	'as many meetings as visits with one');
+is(join(' ', $fake->duplicates), '', 'Z1: no marker lives twice');
+
+finish;
