@@ -75,7 +75,7 @@ SCRIPT = telehealth--$(EXTVERSION).sql
 DATA_built = $(SCRIPT)
 
 # Tests: sql/ and expected/ here, test/isolation/{specs,expected}, test/t.
-REGRESS = core people appointment privileges platform
+REGRESS = core people appointment privileges platform errors catalogue
 ISOLATION =
 ISOLATION_OPTS = --inputdir=test/isolation
 TAP_TESTS = 1

@@ -64,7 +64,8 @@ th_credential_token(int64 clinic_id, int64 account_id, TimestampTz after,
 }
 
 void
-th_credential_store_token(int64 clinic_id, int64 account_id, const char *token,
+th_credential_store_token(int64 clinic_id, int64 account_id,
+						  TimestampTz connected_at, const char *token,
 						  const char *scopes, TimestampTz expires_at,
 						  int skew_ms)
 {
@@ -73,6 +74,6 @@ th_credential_store_token(int64 clinic_id, int64 account_id, const char *token,
 														 clinic_id, account_id,
 														 NULL));
 
-	th_account_put_token(clinic_id, account_id, envelope, scopes, expires_at,
-						 skew_ms);
+	th_account_put_token(clinic_id, account_id, connected_at, envelope, scopes,
+						 expires_at, skew_ms);
 }

@@ -30,8 +30,9 @@ extern char *th_credential_token(int64 clinic_id, int64 account_id,
 								 TimestampTz after, TimestampTz *expires_at,
 								 char **scopes);
 
-/* Seals and stores a token with what is known of it. */
+/* Seals and stores a token with what is known of it, unless the account was connected anew since. */
 extern void th_credential_store_token(int64 clinic_id, int64 account_id,
+									  TimestampTz connected_at,
 									  const char *token, const char *scopes,
 									  TimestampTz expires_at, int skew_ms);
 

@@ -241,8 +241,8 @@ judge_400(ThPlatformOp op, int64 code)
 }
 
 /*
- * A 404 counts only if it can be Zoom's own: one with somebody's web page is
- * a wrong address, and taking it for "gone" would make meetings twice.
+ * A 404 counts only if it can be Zoom's own; taking any other for "gone"
+ * would make meetings twice.
  */
 static ThVerdict
 judge_404(ThPlatformOp op, const ThHttpResult *result, int64 code)
@@ -278,6 +278,18 @@ judge_status(ThPlatformOp op, const ThHttpResult *result, int64 code,
 		default:
 			return TH_VERDICT_PERMANENT;
 	}
+}
+
+/*
+ * A refusal with a body that is no JSON was cut on its way or is somebody's
+ * web page. It is not Zoom's word, so that nothing is given up for it.
+ */
+static bool
+is_cut_refusal(ThPlatformOp op, const ThHttpResult *result,
+			   const Jsonb *document)
+{
+	return op != TH_OP_TOKEN && result->status != 401 && document == NULL &&
+		   result->body_length > 0;
 }
 
 /* A create that may have happened must be looked for before the next try. */
@@ -339,7 +351,8 @@ th_zoom_judge(ThPlatformOp op, const ThHttpResult *result, Jsonb *document,
 		code = th_json_int(document, "code", 0);
 	if (status == 429)
 		out->verdict = judge_rate(op, result, message, now, out);
-	else if (status < 200 || status == 408 || status >= 500)
+	else if (status < 200 || status == 408 || status >= 500 ||
+			 is_cut_refusal(op, result, document))
 	{
 		out->verdict = failed_verdict(op, true);
 		if (result->retry_after != NULL)

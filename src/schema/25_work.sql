@@ -52,7 +52,7 @@ CREATE TABLE telehealth_private.job_history (
 		outcome IN ('ok', 'adopted', 'nothing', 'gone', 'retry', 'unknown', 'waiting', 'dead')
 	),
 	CONSTRAINT job_history_http_status_check CHECK (
-		outcome NOT IN ('ok', 'adopted') OR http_status BETWEEN 200 AND 299 OR platform IS NOT DISTINCT FROM 'mock' OR action = 'hold'
+		outcome NOT IN ('ok', 'adopted') OR COALESCE(http_status, 0) BETWEEN 200 AND 299 OR platform IS NOT DISTINCT FROM 'mock' OR action = 'hold'
 	)
 ) PARTITION BY RANGE (at);
 

@@ -98,7 +98,7 @@ BEGIN
 		END IF;
 	END LOOP;
 	IF v_broken > 0 THEN
-		RAISE WARNING USING MESSAGE = format('%s stored secrets could not be opened', v_broken),
+		RAISE WARNING USING MESSAGE = format('stored secrets that could not be opened: %s', v_broken),
 			HINT = 'Restore their key, or connect their accounts again.';
 	END IF;
 	PERFORM telehealth_private.audit(0, 'rotate_keys', 'key_ring', NULL,

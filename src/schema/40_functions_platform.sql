@@ -121,7 +121,7 @@ DECLARE
 	v_names text[];
 	v_needed text[];
 	v_keys text;
-	v_held text := telehealth_private.outbound_held();
+	v_held text := CASE WHEN NOT current_setting('telehealth.mock')::boolean THEN telehealth_private.outbound_held() END;
 	v_hostless bigint;
 BEGIN
 	SELECT x.* INTO v_account FROM telehealth.account AS x
@@ -155,13 +155,15 @@ BEGIN
 
 	SELECT count(DISTINCT a.provider_id) INTO v_hostless
 	FROM telehealth.appointment AS a
+	LEFT JOIN telehealth.clinic AS c ON c.id = a.clinic_id
 	LEFT JOIN telehealth.provider AS p ON p.clinic_id = a.clinic_id AND p.id = a.provider_id
-	WHERE a.ends_at > now() AND telehealth_private.wants_meeting(a.type, a.status, a.is_meeting_wanted)
+	WHERE a.ends_at > now() AND COALESCE(a.platform, c.platform, current_setting('telehealth.default_platform')) = v_account.platform
+		AND telehealth_private.wants_meeting(a.type, a.status, a.is_meeting_wanted)
 		AND (a.clinic_id = check_account_here.clinic_id OR check_account_here.clinic_id = 0)
 		AND COALESCE(p.platform_user, p.email, v_account.settings ->> 'default_user') IS NULL;
 	RETURN QUERY SELECT 'hosts', CASE WHEN v_hostless = 0 THEN 'ok' ELSE 'warning' END,
 		CASE WHEN v_hostless = 0 THEN 'every provider with a visit to come has a host'
-			ELSE v_hostless || ' providers with a visit to come have no platform_user or email' END,
+			ELSE 'providers with a visit to come, but no platform_user or email: ' || v_hostless END,
 		CASE WHEN v_hostless > 0 THEN telehealth_private.hint('no_host') END;
 END
 $$;

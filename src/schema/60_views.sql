@@ -135,16 +135,16 @@ CREATE VIEW telehealth_private.health_processes WITH (security_barrier = true) A
 	FROM telehealth_private.health_worker AS h
 	UNION ALL
 	SELECT 2, 'queue', CASE WHEN h.oldest > interval '1 minute' THEN 'warning' ELSE 'ok' END,
-		CASE WHEN h.due > 0 THEN h.due || ' jobs are due, the oldest for ' || h.oldest ELSE 'nothing is due' END,
+		CASE WHEN h.due > 0 THEN 'jobs due: ' || h.due || ', the oldest for ' || h.oldest ELSE 'nothing is due' END,
 		CASE WHEN h.oldest > interval '1 minute' THEN 'See telehealth.job_status.' END
 	FROM telehealth_private.health_worker AS h
 	UNION ALL
-	SELECT 3, 'dead_jobs', CASE WHEN h.dead > 0 THEN 'error' ELSE 'ok' END, h.dead || ' jobs were given up',
+	SELECT 3, 'dead_jobs', CASE WHEN h.dead > 0 THEN 'error' ELSE 'ok' END, 'jobs given up: ' || h.dead,
 		CASE WHEN h.dead > 0 THEN telehealth_private.hint('dead') END
 	FROM telehealth_private.health_worker AS h
 	UNION ALL
 	SELECT 8, 'credentials', CASE WHEN h.shared_credentials > 0 THEN 'warning' ELSE 'ok' END,
-		CASE WHEN h.shared_credentials > 0 THEN h.shared_credentials || ' other databases use the same credentials'
+		CASE WHEN h.shared_credentials > 0 THEN 'other databases that use the same credentials: ' || h.shared_credentials
 			ELSE 'used by this database alone' END,
 		CASE WHEN h.shared_credentials > 0 THEN 'Give each database an app of its own: their tokens and limits interfere.' END
 	FROM telehealth_private.health_worker AS h;
@@ -195,7 +195,7 @@ CREATE VIEW telehealth_private.health_accounts WITH (security_barrier = true) AS
 			ELSE 'ok' END,
 		COALESCE(string_agg(format('account %s of clinic %s (%s): %s', x.id, x.clinic_id, x.platform, x.status), '; '
 			ORDER BY x.clinic_id, x.id) FILTER (WHERE x.status IN ('error', 'key_missing')),
-			CASE WHEN count(*) = 0 THEN 'none is connected' ELSE count(*) || ' accounts, none in trouble' END),
+			CASE WHEN count(*) = 0 THEN 'none is connected' ELSE 'accounts: ' || count(*) || ', none in trouble' END),
 		CASE WHEN count(*) FILTER (WHERE x.status IN ('error', 'key_missing')) > 0
 				THEN 'See telehealth.platform_status and telehealth.check_platform().'
 			WHEN count(*) = 0 THEN telehealth_private.hint('no_account') END
@@ -212,7 +212,7 @@ CREATE VIEW telehealth_private.health_accounts WITH (security_barrier = true) AS
 			WHERE s.clinic_id = x.clinic_id AND s.account_id = x.id AND s.name = 'webhook_secret')
 	UNION ALL
 	SELECT 11, 'quota', CASE WHEN count(*) > 0 THEN 'warning' ELSE 'ok' END,
-		CASE WHEN count(*) > 0 THEN count(*) || ' hosts used up a daily limit, until ' || max(q.quota_until)
+		CASE WHEN count(*) > 0 THEN 'hosts that used up a daily limit: ' || count(*) || ', until ' || max(q.quota_until)
 			ELSE 'no daily limit is used up' END,
 		CASE WHEN count(*) > 0 THEN telehealth_private.hint('quota_until') END
 	FROM telehealth_private.quota AS q
@@ -220,20 +220,20 @@ CREATE VIEW telehealth_private.health_accounts WITH (security_barrier = true) AS
 
 CREATE VIEW telehealth_private.health_visits WITH (security_barrier = true) AS
 	SELECT 12 AS place, 'holds' AS check_name, CASE WHEN count(*) > 0 THEN 'warning' ELSE 'ok' END AS status,
-		CASE WHEN count(*) > 0 THEN count(*) || ' holds ran out and still block their time' ELSE 'none is overdue' END AS detail,
+		CASE WHEN count(*) > 0 THEN 'holds that ran out and still block their time: ' || count(*) ELSE 'none is overdue' END AS detail,
 		CASE WHEN count(*) > 0 THEN 'The dispatcher cancels them; see the check "worker".' END AS hint
 	FROM telehealth.appointment AS a
 	WHERE a.status = 'PENDING' AND a.held_until < now() - interval '1 minute'
 		AND telehealth.may_see(a.clinic_id, current_user)
 	UNION ALL
 	SELECT 13, 'orphan_meetings', CASE WHEN count(*) FILTER (WHERE o.due_at IS NULL) > 0 THEN 'warning' ELSE 'ok' END,
-		CASE WHEN count(*) > 0 THEN count(*) || ' meetings are to be removed' ELSE 'none' END,
+		CASE WHEN count(*) > 0 THEN 'meetings to be removed: ' || count(*) ELSE 'none' END,
 		CASE WHEN count(*) FILTER (WHERE o.due_at IS NULL) > 0
 			THEN 'Nothing is marked for them: run telehealth.cancel_meeting(), or remove them at the platform.' END
 	FROM telehealth.orphan_meetings AS o
 	UNION ALL
 	SELECT 14, 'duplicate_meetings', CASE WHEN count(*) > 0 THEN 'error' ELSE 'ok' END,
-		count(*) || ' live sessions share a meeting',
+		'live sessions that share a meeting: ' || count(*),
 		CASE WHEN count(*) > 0 THEN 'See telehealth.duplicate_meetings: patients would meet each other.' END
 	FROM telehealth.duplicate_meetings AS d;
 

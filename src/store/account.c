@@ -80,11 +80,13 @@ static ThPlan put_token = {
 		" envelope, scopes, expires_at, obtained_at)"
 		" SELECT x.clinic_id, x.id, $3, $4, $5, clock_timestamp()"
 		" FROM telehealth.account AS x WHERE x.clinic_id = $1 AND x.id = $2"
+		" AND x.connected_at = $6"
 		" ON CONFLICT ON CONSTRAINT token_cache_pkey DO UPDATE SET"
 		" envelope = EXCLUDED.envelope, scopes = EXCLUDED.scopes,"
 		" expires_at = EXCLUDED.expires_at, obtained_at = EXCLUDED.obtained_at",
-	.n_args = 5,
-	.types = { INT8OID, INT8OID, BYTEAOID, TEXTOID, TIMESTAMPTZOID }
+	.n_args = 6,
+	.types = { INT8OID, INT8OID, BYTEAOID, TEXTOID, TIMESTAMPTZOID,
+			   TIMESTAMPTZOID }
 };
 
 static ThPlan note_token = {
@@ -92,9 +94,9 @@ static ThPlan note_token = {
 		"UPDATE telehealth.account SET status = 'connected',"
 		" token_expires_at = $3, clock_skew = make_interval(secs => $4 / 1000.0),"
 		" last_error = NULL, last_error_at = NULL"
-		" WHERE clinic_id = $1 AND id = $2 AND status <> 'disconnected'",
-	.n_args = 4,
-	.types = { INT8OID, INT8OID, TIMESTAMPTZOID, INT4OID }
+		" WHERE clinic_id = $1 AND id = $2 AND connected_at = $5 AND status <> 'disconnected'",
+	.n_args = 5,
+	.types = { INT8OID, INT8OID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID }
 };
 
 static ThPlan note_trouble = {
@@ -102,11 +104,11 @@ static ThPlan note_trouble = {
 		"UPDATE telehealth.account SET status = $3, last_error = $4,"
 		" last_error_at = CASE WHEN $4 IS NULL THEN NULL ELSE clock_timestamp() END,"
 		" missing_scope = $5"
-		" WHERE clinic_id = $1 AND id = $2 AND status <> 'disconnected'"
+		" WHERE clinic_id = $1 AND id = $2 AND connected_at = $6 AND status <> 'disconnected'"
 		" AND (status, last_error, missing_scope)"
 		" IS DISTINCT FROM ($3, $4, $5)",
-	.n_args = 5,
-	.types = { INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID }
+	.n_args = 6,
+	.types = { INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID }
 };
 
 ThAccount *
@@ -264,11 +266,12 @@ th_account_token(int64 clinic_id, int64 id, TimestampTz after,
 }
 
 void
-th_account_put_token(int64 clinic_id, int64 id, bytea *envelope,
-					 const char *scopes, TimestampTz expires_at, int skew_ms)
+th_account_put_token(int64 clinic_id, int64 id, TimestampTz connected_at,
+					 bytea *envelope, const char *scopes,
+					 TimestampTz expires_at, int skew_ms)
 {
-	Datum values[5];
-	char nulls[6] = "     ";
+	Datum values[6];
+	char nulls[7] = "      ";
 
 	th_store_connect();
 	bind_account(values, clinic_id, id);
@@ -277,20 +280,23 @@ th_account_put_token(int64 clinic_id, int64 id, bytea *envelope,
 		nulls[3] = 'n';
 	values[3] = scopes == NULL ? (Datum) 0 : CStringGetTextDatum(scopes);
 	values[4] = TimestampTzGetDatum(expires_at);
+	values[5] = TimestampTzGetDatum(connected_at);
 	th_plan_run(&put_token, values, nulls, false);
 
 	values[2] = TimestampTzGetDatum(expires_at);
 	values[3] = Int32GetDatum(skew_ms);
+	values[4] = TimestampTzGetDatum(connected_at);
 	th_plan_run(&note_token, values, NULL, false);
 	th_store_finish();
 }
 
 void
-th_account_note(int64 clinic_id, int64 id, const char *status,
-				const char *error, const char *missing_scope)
+th_account_note(int64 clinic_id, int64 id, TimestampTz connected_at,
+				const char *status, const char *error,
+				const char *missing_scope)
 {
-	Datum values[5];
-	char nulls[6] = "     ";
+	Datum values[6];
+	char nulls[7] = "      ";
 
 	th_store_connect();
 	bind_account(values, clinic_id, id);
@@ -302,6 +308,7 @@ th_account_note(int64 clinic_id, int64 id, const char *status,
 		nulls[3] = 'n';
 	if (missing_scope == NULL)
 		nulls[4] = 'n';
+	values[5] = TimestampTzGetDatum(connected_at);
 	th_plan_run(&note_trouble, values, nulls, false);
 	th_store_finish();
 }

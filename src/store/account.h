@@ -67,13 +67,15 @@ extern struct varlena *th_account_token(int64 clinic_id, int64 id,
 										TimestampTz after,
 										TimestampTz *expires_at, char **scopes);
 
-/* Stores a sealed token, and the account's token_expires_at and clock_skew; the account becomes connected. */
+/* If the account was not connected anew since "connected_at": stores a sealed token, and the account's token_expires_at and clock_skew; the account becomes connected. */
 extern void th_account_put_token(int64 clinic_id, int64 id,
+								 TimestampTz connected_at,
 								 struct varlena *envelope, const char *scopes,
 								 TimestampTz expires_at, int skew_ms);
 
-/* Notes trouble (or its end: status connected, error NULL) on the account's row, if it says something new. */
-extern void th_account_note(int64 clinic_id, int64 id, const char *status,
-							const char *error, const char *missing_scope);
+/* Notes trouble (or its end: status connected, error NULL) on the account's row, if it says something new and the account was not connected anew since "connected_at". */
+extern void th_account_note(int64 clinic_id, int64 id, TimestampTz connected_at,
+							const char *status, const char *error,
+							const char *missing_scope);
 
 #endif /* TH_STORE_ACCOUNT_H */

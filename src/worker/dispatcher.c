@@ -60,6 +60,7 @@ typedef struct Loop
 	bool is_more_due;
 	bool wants_full_scan;
 	bool is_version_told;
+	bool is_paused; /* of the wrong version: nothing can be written */
 	int failed_cycles;
 	char held[96];
 } Loop;
@@ -115,7 +116,8 @@ wait_ms(Loop *loop)
 	int http_ms = th_http_timeout_ms(loop->engine);
 	int start_ms = th_run_wait_ms(th_clock_now());
 
-	if (th_run_finished() > 0 || has_more_to_claim(loop))
+	if (!loop->is_paused && (th_run_finished() > 0 || th_pool_is_dirty() ||
+							 has_more_to_claim(loop)))
 		return 0;
 	if (http_ms >= 0)
 		limit = Min(limit, http_ms);
@@ -151,7 +153,7 @@ pause_for_version(Loop *loop)
 				 "telehealth worker is paused: the installed extension is of another version than its library"),
 			 errhint(
 				 "Run ALTER EXTENSION telehealth UPDATE, or restart the server with the matching library.")));
-	loop->is_version_told = true;
+	loop->is_version_told = loop->is_paused = true;
 	strlcpy(loop->figures.held_reason, "version_mismatch",
 			sizeof(loop->figures.held_reason));
 }
@@ -191,7 +193,7 @@ run_cycle(Loop *loop)
 					   has_more_to_claim(loop);
 	ThCycleReport report;
 
-	if (!wants_claim && th_run_finished() == 0)
+	if (!wants_claim && th_run_finished() == 0 && !th_pool_is_dirty())
 		return;
 	enter_phase(loop, wants_claim ? "claim" : "settle");
 	if (wants_claim && th_slot_take_wake())
@@ -205,6 +207,7 @@ run_cycle(Loop *loop)
 		loop->wants_claim = false;
 		return;
 	}
+	loop->is_paused = false;
 	loop->failed_cycles = 0;
 	loop->figures.cycles++;
 	loop->figures.claimed += report.claimed;

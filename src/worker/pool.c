@@ -274,12 +274,6 @@ th_pool_not_before(const ThWork *work, TimestampTz now, const char **why)
 	*why = NULL;
 	if (account == NULL)
 		return now;
-	if (account->token_state == TH_TOKEN_REFUSED &&
-		account->refused_until > now)
-	{
-		*why = account->is_key_missing ? "key_missing" : "token_refused";
-		return account->refused_until;
-	}
 	if (account->origin->open_until > now)
 	{
 		*why = "platform_unreachable";
@@ -451,13 +445,14 @@ th_pool_save(TimestampTz now)
 
 		if (account->is_token_dirty)
 			th_credential_store_token(account->clinic_id, account->id,
-									  account->token, account->scopes,
+									  account->connected_at, account->token,
+									  account->scopes,
 									  account->token_expires_at,
 									  account->skew_ms);
 		if (account->is_noted)
 			th_account_note(account->clinic_id, account->id,
-							account->note_status, account->note_error,
-							account->note_scope);
+							account->connected_at, account->note_status,
+							account->note_error, account->note_scope);
 	}
 	th_pool_quota_save(now);
 }
@@ -491,4 +486,19 @@ th_pool_fingerprints(uint64 *out, int max)
 			out[n++] = account->fingerprint;
 	}
 	return n;
+}
+
+bool
+th_pool_is_dirty(void)
+{
+	ListCell *cell;
+
+	foreach(cell, accounts)
+	{
+		ThPoolAccount *account = lfirst(cell);
+
+		if (account->is_token_dirty || account->is_noted)
+			return true;
+	}
+	return false;
 }

@@ -123,6 +123,9 @@ extern void th_pool_token_answer(ThPoolAccount *account,
 /* When a work that the pool cannot take now should be due: spread along the account's rate. */
 extern TimestampTz th_pool_release_at(ThPoolAccount *account, TimestampTz from);
 
+/* True if a token or a note waits to be written. */
+extern bool th_pool_is_dirty(void);
+
 /* Writes tokens, notes and quota counters that changed. Where: in a transaction. */
 extern void th_pool_save(TimestampTz now);
 

@@ -51,7 +51,9 @@ refuse(ThPoolAccount *account, ThVerdict verdict, const char *message,
 	memset(&account->refusal, 0, sizeof(account->refusal));
 	account->refusal.verdict = verdict;
 	account->refusal.message = message == NULL ? NULL : pstrdup(message);
-	account->refusal.retry_at = until;
+	if (verdict == TH_VERDICT_RATE_LIMITED ||
+		verdict == TH_VERDICT_TOKEN_EXPIRED)
+		account->refusal.retry_at = until;
 	if (verdict != TH_VERDICT_RETRY && verdict != TH_VERDICT_RATE_LIMITED)
 	{
 		account->note_status = "error";

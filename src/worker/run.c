@@ -337,13 +337,16 @@ try_start(ThWork *work, const char *held, TimestampTz now)
 		release(work, now + HELD_RETRY_US, held, now);
 		return;
 	}
+	if (work->pool->token_state == TH_TOKEN_REFUSED &&
+		work->pool->refused_until > now)
+	{
+		refuse(work, &work->pool->refusal, now);
+		return;
+	}
 	at = th_pool_not_before(work, now, &why);
 	if (at > now + MAX_HOLD_US)
 	{
-		if (why != NULL && strcmp(why, "key_missing") == 0)
-			refuse(work, &work->pool->refusal, now);
-		else
-			release(work, th_pool_release_at(work->pool, at), why, now);
+		release(work, th_pool_release_at(work->pool, at), why, now);
 		return;
 	}
 	if (at > now)

@@ -20,6 +20,15 @@ $t->connect_zoom($fake);
 my $is_debug =
   defined $t->row(q{SELECT current_setting('telehealth.debug_waitpoint', true) AS it})->{it};
 
+# Nothing is queued any more; says what is if not.
+sub drained
+{
+	my $ok = $t->poll('SELECT count(*) FROM telehealth_private.job', 0, 20);
+
+	diag explain($t->rows('SELECT * FROM telehealth_private.job')) if !$ok;
+	return $ok;
+}
+
 # Starts one psql for each statement and returns their exit codes by outcome.
 sub all_at_once
 {
@@ -127,7 +136,7 @@ is($t->sql($insert =~ s/900/904/r . ' RETURNING true'), 't', 'A2: and its slot i
 
 # ---- W12: an application that holds a row open
 
-$t->poll('SELECT count(*) FROM telehealth_private.job', 0, 60);
+ok(drained(), 'nothing is left');
 $fake->faults({ match => { method => 'POST', path_regex => '/meetings$', times => 1 },
 	fault => { kind => 'hang' } });
 my $held = $t->insert_visit(provider_id => 905);
@@ -166,7 +175,7 @@ SKIP:
 	my $edited = $t->insert_visit(provider_id => 907);
 
 	$t->await($edited);
-	$t->poll('SELECT count(*) FROM telehealth_private.job', 0, 30);
+	drained();
 	my $size = $t->log_size;
 	$t->reload_conf('telehealth.debug_waitpoint' => 'answered');
 	$t->poll('SHOW telehealth.debug_waitpoint', 'answered');
@@ -177,7 +186,7 @@ SKIP:
 	$t->sql("UPDATE telehealth.appointment SET starts_at = starts_at + interval '100 days'
 		WHERE id = $edited");
 	$t->reload_conf('telehealth.debug_waitpoint' => '');
-	ok($t->poll('SELECT count(*) FROM telehealth_private.job', 0, 30), 'the queue drains');
+	ok(drained(), 'the queue drains');
 	my $start = $t->sql("SELECT extract(epoch FROM starts_at)::bigint
 		FROM telehealth.appointment WHERE id = $edited");
 	my $id = $t->sql("SELECT meeting_id FROM telehealth.appointment WHERE id = $edited");

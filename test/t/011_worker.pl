@@ -1,0 +1,323 @@
+# The processes: they come back, they leave at once, they wait for nobody, and
+# nobody waits for them.
+use TelehealthTest;
+use Time::HiRes qw(time);
+
+my $fake = FakeZoom->start(
+	options => { host_daily => 100_000, rate => { LIGHT => 5000, MEDIUM => 5000 } });
+my $t = TelehealthTest->node('worker',
+	conf => {
+		'telehealth.request_timeout_ms' => 30_000,
+		'telehealth.connect_timeout_ms' => 30_000,
+		'telehealth.lease_seconds' => 3,
+	});
+$t->create_extension;
+
+sub limits
+{
+	my (%o) = @_;
+	$t->sql(q{
+		INSERT INTO telehealth.vendor_limit (vendor, name, value) VALUES
+			('zoom', 'light_per_second', 2000), ('zoom', 'medium_per_second', 2000),
+			('zoom', 'concurrent_requests', 20), ('zoom', 'host_writes_per_day', 100000);
+		INSERT INTO telehealth.provider (id, platform_user)
+			SELECT n, format('host%s@clinic.example', n % 20 + 1) FROM generate_series(1, 500) AS n;
+	}, %o);
+	return;
+}
+limits();
+my $account = $t->connect_zoom($fake);
+
+sub point_at
+{
+	my ($where) = @_;
+	return $t->sql("SELECT telehealth.configure_platform($account, "
+		  . literal({ api_url => $where->api_url, token_url => $where->token_url }) . ')');
+}
+
+sub creates { return $fake->count('POST /v2/users/{id}/meetings') // 0 }
+
+# Seconds from SIGTERM to the end of the process
+sub seconds_to_leave
+{
+	my ($pid) = @_;
+	my $began = time;
+
+	kill 'TERM', $pid;
+	patiently(sub { !$t->is_alive($pid) }, 20);
+	return time - $began;
+}
+
+# A dispatcher that has a call under way at a fake that hangs
+sub hang_at
+{
+	my ($id) = @_;
+	$fake->faults({ match => { method => 'POST', path_regex => '/meetings$' }, fault => { kind => 'hang' } });
+	my $visit = $t->insert_visit;
+	$fake->wait_for(sub { $_[0]{hanging} > 0 }, 15);
+	return $visit;
+}
+
+# ---- W20: no snapshot, no transaction while the network is used
+{
+	my $id = hang_at();
+	my ($looks, $clean) = (0, 0);
+
+	ok($t->poll(q{SELECT phase = 'network' AND in_flight = 1 FROM telehealth.worker_status}, 't', 10), 'W20: a call is under way');
+
+	# polls of the queue are transactions too, but short ones of their own
+	my $sent = $t->sql('SELECT clock_timestamp()');
+	my $old = 0;
+	for (1 .. 20)
+	{
+		my $row = $t->row(qq{SELECT backend_xmin IS NULL AND backend_xid IS NULL AND xact_start IS NULL AS clean,
+				coalesce(xact_start < '$sent', false) OR state = 'idle in transaction' AS old
+			FROM pg_stat_activity WHERE backend_type = 'telehealth dispatcher'});
+		$looks++;
+		$clean++ if $row->{clean};
+		$old++ if $row->{old};
+	}
+	is($old, 0, 'W20: no transaction is open across a wait for HTTP');
+	cmp_ok($clean, '>=', 15, "W20: backend_xmin is NULL while HTTP is waited for ($clean of $looks looks)");
+	my $oldest = $t->sql(q{SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0) < 1
+		FROM pg_stat_activity WHERE backend_type LIKE 'telehealth%'});
+	is($oldest, 't', 'W20: no transaction of ours grows old');
+
+	# ---- W16: what is marked again and again while it runs is one pending job
+	$t->sql("UPDATE telehealth.appointment SET duration = duration + 1 WHERE id = $id") for 1 .. 10;
+	is($t->sql("SELECT count(*) FROM telehealth_private.job WHERE subject_id = $id"), 1,
+		'W16: ten marks during a run leave one pending run');
+	my $before = creates();
+	$fake->faults;
+	$fake->release;
+	ok($t->await($id)->{join_url}, 'W16: it ends');
+	ok($t->poll('SELECT count(*) FROM telehealth_private.job', 0, 30), 'W16: and one more look brings it in line');
+	is(creates(), $before, 'W16: without another create');
+	is(($fake->live_meetings)[0]{duration}, 40, 'W16: all ten are in it');
+	cmp_ok($fake->count('PATCH /v2/meetings/{id}'), '<=', 2, 'W16: in one change or two');
+}
+
+# ---- SIGTERM while the network is waited for
+{
+	my $id = hang_at();
+	my $pid = $t->dispatcher_pid;
+	cmp_ok(seconds_to_leave($pid), '<', 1, 'SIGTERM ends the dispatcher within a second while the platform hangs');
+	ok($t->wait_dispatcher(undef, other => $pid, limit => 5), 'W6: another one is there within 5 s');
+	$fake->faults;
+	$fake->release(cut => 1);
+	$t->sql("DELETE FROM telehealth.appointment WHERE id = $id");
+
+	for my $raw (qw(silent drip tls_hang))
+	{
+		my $trap = FakeZoom->start(raw => $raw);
+		point_at($trap);
+		my $visit = $t->insert_visit;
+		$trap->wait_for(sub { $_[0]{connections} > 0 && $_[0]{bytes} > 0 }, 15);
+		$pid = $t->dispatcher_pid;
+		cmp_ok(seconds_to_leave($pid), '<', 1, "SIGTERM ends it within a second while the platform is in '$raw'");
+		ok($t->wait_dispatcher(undef, other => $pid, limit => 5), 'W6: another one is there within 5 s');
+		$t->sql("DELETE FROM telehealth.appointment WHERE id = $visit");
+	}
+	point_at($fake);
+}
+
+# ---- W9: databases come and go while a call hangs
+{
+	my $id = hang_at();
+	my $began = time;
+	$t->sql('CREATE DATABASE other');
+	$t->sql('DROP DATABASE other');
+	cmp_ok(time - $began, '<', 4, 'W9: CREATE and DROP DATABASE of another database return while a call hangs');
+
+	$t->create_extension('third');
+	limits(db => 'third');
+	$t->connect_zoom($fake, db => 'third');
+	my $hanging = $fake->state->{hanging};
+	$t->insert_visit({ db => 'third' }, starts_at => \q{now() + interval '3 days'});
+	$fake->wait_for(sub { $_[0]{hanging} > $hanging }, 15);
+	$began = time;
+	$t->sql('DROP DATABASE third');
+	cmp_ok(time - $began, '<', 2, 'W9: so does DROP DATABASE of a database whose own call hangs');
+	ok(!$t->dispatcher_pid('third'), 'W9: its dispatcher is gone');
+	ok($t->dispatcher_pid, 'W9: the other one is there');
+	$fake->faults;
+	$fake->release(cut => 1);
+	$t->sql("DELETE FROM telehealth.appointment WHERE id = $id");
+}
+
+# ---- W6: terminations in a row
+{
+	my $slowest = 0;
+	my $pid = $t->wait_dispatcher;
+	for (1 .. 25)
+	{
+		my $began = time;
+		$t->sql("SELECT pg_terminate_backend($pid)");
+		my $next = $t->wait_dispatcher(undef, other => $pid, limit => 10) or last;
+		$slowest = time - $began if time - $began > $slowest;
+		$pid = $next;
+	}
+	cmp_ok($slowest, '<', 5, "W6: 25 terminations of the dispatcher in a row, each replaced within 5 s (slowest $slowest s)");
+	$slowest = 0;
+	for (1 .. 5)
+	{
+		my $old = $t->launcher_pid;
+		my $began = time;
+		$t->sql("SELECT pg_terminate_backend($old)");
+		patiently(sub { my $new = $t->launcher_pid; $new && $new != $old }, 10);
+		$slowest = time - $began if time - $began > $slowest;
+	}
+	cmp_ok($slowest, '<', 5, "W6: 5 terminations of the launcher in a row (slowest $slowest s)");
+	ok($t->wait_dispatcher, 'W6: with a dispatcher in the end');
+	is($t->sql(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'telehealth dispatcher'}), 1, 'W6: and only one');
+}
+
+# ---- W11: a dispatcher that dies in the middle of a call
+{
+	my $id = hang_at();
+	$t->poll("SELECT attempts FROM telehealth_private.job WHERE subject_id = $id", 1, 10);
+	$t->kill9_and_wait_recovery('dispatcher');
+	my $began = time;
+	$fake->faults;
+	$fake->release(cut => 1);
+	ok($t->poll("SELECT attempts > 1 OR failures > 0 OR waiting_for IS NOT NULL FROM telehealth_private.job WHERE subject_id = $id",
+		't', 10), 'W11: the job of a killed dispatcher is claimed again');
+	cmp_ok(time - $began, '<', 4, 'W11: within its lease');
+	$t->sql("DELETE FROM telehealth.appointment WHERE id = $id");
+}
+
+# ---- W3: max_attempts counts crashes only; dead, and retry_dead_jobs
+{
+	$t->sql('SELECT telehealth.retry_job(kind, subject_id) FROM telehealth.job_status');
+	$t->reload_conf('telehealth.max_attempts' => 2, 'telehealth.debug_crash_at' => 'before_send');
+	my $id = $t->insert_visit(provider_id => 7);
+	my $dead = patiently(sub {
+		my ($rc, $out) = $t->psql('postgres', "SELECT dead_at IS NOT NULL FROM telehealth_private.job WHERE subject_id = $id");
+		$rc == 0 && $out eq 't';
+	}, 60);
+	ok($dead, 'W3: a job that kills its worker max_attempts times is dead');
+	$t->reload_conf('telehealth.max_attempts' => 5, 'telehealth.debug_crash_at' => '');
+	$t->wait_ready;
+	is($t->sql("SELECT attempts <= max_attempts FROM telehealth_private.job WHERE subject_id = $id"), 't', 'W15: attempts stay within max_attempts');
+	is($t->sql('SELECT subject_id FROM telehealth.dead_jobs'), $id, 'W3: dead_jobs shows it');
+	is($t->sql(q{SELECT status FROM telehealth.health WHERE check_name = 'dead_jobs'}), 'error', 'W3: health is red');
+	is($t->sql('SELECT telehealth.retry_dead_jobs()'), 1, 'W3: one function queues the dead again');
+	ok($t->poll("SELECT join_url IS NOT NULL FROM telehealth.appointment WHERE id = $id", 't', 40), 'W3: and it is done');
+}
+
+# ---- W5, W7, W14: no place for a worker
+{
+	$t->set_conf(max_worker_processes => 2, 'telehealth.poll_interval_ms' => 100,
+		max_parallel_workers => 0, max_logical_replication_workers => 1);
+	# launchers of logical replication and telehealth take both places
+	my $from = $t->log_size;
+	$t->restart;
+	$t->wait_ready;
+	ok($t->poll(q{SELECT state FROM telehealth.worker_status}, 'failed', 20), 'W7: with max_worker_processes exhausted there is no dispatcher');
+	my @ids = map { $t->insert_visit } 1 .. 3;
+	is(scalar(@ids), 3, 'W5: with the worker stopped INSERT succeeds');
+	my $health = $t->row(q{SELECT status, detail FROM telehealth.health WHERE check_name = 'worker'});
+	is($health->{status}, 'error', 'W5: health is red');
+	like($health->{detail}, qr/^worker_down.* 3 jobs wait, the oldest for \d\d:\d\d:\d\d/, 'W5: and says worker_down, with the age of the backlog');
+	my $runs = $t->sql('SELECT failures FROM telehealth.worker_status');
+	my $history = $t->sql('SELECT count(*) FROM telehealth_private.job_history');
+	my $began = time;
+	patiently(sub { time - $began > 6 }, 8);
+	my $recent = () = $t->log_text($from) =~ /could not start telehealth dispatcher/g;
+	is($recent, 1, 'W14: one WARNING, and no more in a minute');
+	is($t->sql('SELECT count(*) FROM telehealth_private.job_history'), $history, 'W14: no history row per attempt');
+	$fake->reset;
+	$t->sql(q{UPDATE telehealth.vendor_limit SET value = 1 WHERE name = 'concurrent_requests'});
+	$t->set_conf(max_worker_processes => 16, max_logical_replication_workers => 4);
+	$t->restart;
+	ok($t->wait_dispatcher, 'W7: with places the dispatcher is up');
+	$t->await($_) for @ids;
+	pass('W5: the backlog drains');
+	my @order = map { $_->{start_epoch} } sort { $a->{id} <=> $b->{id} } $fake->live_meetings;
+	is(join(' ', @order), join(' ', sort { $a <=> $b } @order), 'W5: in its order');
+	$t->sql(q{UPDATE telehealth.vendor_limit SET value = 20 WHERE name = 'concurrent_requests'});
+}
+
+# ---- W7: places come back while the launcher runs: no event tells it
+{
+	$t->set_conf(max_worker_processes => 4, 'telehealth.databases' => 'nothing', max_parallel_workers => 4,
+		max_parallel_workers_per_gather => 4, min_parallel_table_scan_size => 0, parallel_setup_cost => 0, parallel_tuple_cost => 0);
+	$t->restart;
+	$t->sql(q{CREATE TABLE hog WITH (parallel_workers = 4) AS SELECT n FROM generate_series(1, 5000) AS n});
+	my $hog = IPC::Run::start(
+		[ 'psql', '-XAtq', '-d', $t->connstr('postgres') ],
+		'<', \"SET application_name = 'hog'; SELECT count(*) FROM hog WHERE pg_sleep(60) IS NULL;\n",
+		'>', \my $out, '2>', \my $err);
+	if ($t->poll(q{SELECT count(*) >= 2 FROM pg_stat_activity WHERE backend_type = 'parallel worker'}, 't', 10))
+	{
+		$t->reload_conf('telehealth.databases' => '*');
+		ok($t->poll(q{SELECT state FROM telehealth.worker_status}, 'failed', 15), 'W7: the launch fails while others use the places');
+		$t->sql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'hog' AND backend_type = 'client backend'});
+		my $began = time;
+		ok($t->wait_dispatcher(undef, limit => 15), 'W7: and succeeds once they are free');
+		cmp_ok(time - $began, '<', 12, 'W7: within one interval');
+	}
+	else { fail('W7: no parallel workers to take the places') }
+	$hog->kill_kill;
+	$t->set_conf(max_worker_processes => 16, 'telehealth.databases' => '*', max_parallel_workers_per_gather => 0,
+		'telehealth.poll_interval_ms' => 200);
+	$t->restart;
+	$t->wait_dispatcher;
+}
+
+# ---- W21: 500 due at once
+{
+	$fake->reset;
+	$fake->options(latency_ms => 5);
+	$t->sql(q{INSERT INTO telehealth.appointment (patient_id, provider_id, type, starts_at)
+		SELECT n, n, 'VIDEO', now() + interval '5 days' FROM generate_series(1, 500) AS n});
+	ok($t->poll(q{SELECT count(*) FROM telehealth.appointment WHERE starts_at > now() + interval '4 days' AND join_url IS NOT NULL
+		AND patient_id = provider_id}, 500, 60), 'W21: 500 due at once all get their meeting');
+	is($t->sql('SELECT count(*) FROM telehealth.dead_jobs'), 0, 'W21: none fails');
+	is($t->sql(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'telehealth dispatcher'}), 1, 'W21: with one worker');
+	cmp_ok($fake->state->{max_concurrent}, '<=', 21, 'W21: and bounded concurrency');
+	$fake->options(latency_ms => 0);
+}
+
+# ---- W10, and settings of a database
+{
+	$t->create_extension('second');
+	my ($one, $two) = ($t->dispatcher_pid, $t->dispatcher_pid('second'));
+	ok($one && $two && $one != $two, 'W10: two databases have a dispatcher each');
+	$t->sql('ALTER DATABASE second SET telehealth.mock = on');
+	ok($t->poll(q{SELECT count(*) FROM telehealth.health WHERE check_name = 'mock'}, 1, 10, db => 'second'), 'W10: health is of the database');
+	is($t->sql(q{SELECT count(*) FROM telehealth.health WHERE check_name = 'mock'}), 0, 'W10: the other one has its own');
+	my $before = creates();
+	my $id = $t->insert_visit({ db => 'second' });
+	is($t->await($id, db => 'second')->{platform}, 'mock', 'ALTER DATABASE SET telehealth.mock takes effect without a restart');
+	is(creates(), $before, '… and nothing goes out');
+	is($t->sql('SELECT count(*) FROM telehealth_private.job_history', db => 'second'), 1, 'W10: the queue and history are of the database');
+	$t->sql('ALTER DATABASE second RESET telehealth.mock');
+	ok(patiently(sub {
+		my $visit = $t->insert_visit({ db => 'second' });
+		$t->poll("SELECT waiting_for FROM telehealth_private.job WHERE subject_id = $visit", 'no_account', 5, db => 'second');
+	}, 20), '… and so does RESET');
+
+	# ---- the extension comes and goes
+	$t->sql('DROP EXTENSION telehealth CASCADE', db => 'second');
+	ok(patiently(sub { !$t->dispatcher_pid('second') }, 10), 'DROP EXTENSION ends the dispatcher');
+	$t->create_extension('second');
+	ok($t->dispatcher_pid('second'), 'CREATE EXTENSION after DROP EXTENSION starts another');
+	$t->sql('ALTER DATABASE second SET telehealth.mock = on');
+	is($t->await($t->insert_visit({ db => 'second' }), db => 'second')->{platform}, 'mock', '… that works');
+
+	# ---- another version
+	my $from = $t->log_size;
+	my $version = $t->sql(q{SELECT extversion FROM pg_extension WHERE extname = 'telehealth'}, db => 'second');
+	$t->sql(q{UPDATE pg_extension SET extversion = '9.9' WHERE extname = 'telehealth'}, db => 'second');
+	ok(patiently(sub { $t->log_text($from) =~ /worker is paused: the installed extension is of another version/ }, 15),
+		'D6: with another version installed the worker says that it is paused');
+	my ($rc, $out) = $t->psql('second', q{SELECT extversion FROM pg_extension WHERE extname = 'telehealth'; SELECT 1});
+	is($out, "9.9\n1", 'D6: foreign queries are untouched');
+	ok($t->poll(q{SELECT held_reason FROM telehealth_private.worker_slots()}, 'version_mismatch', 5, db => 'second')
+		|| $t->sql_fails('SELECT * FROM telehealth.worker_status', db => 'second'), 'D6: its state says so, or one clear error does');
+	$t->sql("UPDATE pg_extension SET extversion = '$version' WHERE extname = 'telehealth'", db => 'second');
+	is($t->await($t->insert_visit({ db => 'second' }), db => 'second')->{platform}, 'mock', 'D6: with the right one it goes on');
+}
+
+finish;
