@@ -76,7 +76,7 @@ DATA_built = $(SCRIPT)
 
 # Tests: sql/ and expected/ here, test/isolation/{specs,expected}, test/t.
 REGRESS = core people appointment privileges platform errors catalogue
-ISOLATION =
+ISOLATION = booking_race hold_confirm mark_settle
 ISOLATION_OPTS = --inputdir=test/isolation
 TAP_TESTS = 1
 PROVE_TESTS = test/t/*.pl

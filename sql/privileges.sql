@@ -132,6 +132,18 @@ SELECT * FROM test.try($$TRUNCATE telehealth.audit_log$$);
 SELECT clinic_id, actor, action, object, object_id FROM telehealth.audit_log
 WHERE actor LIKE 'regress_th%' ORDER BY actor, action, object_id;
 
+/* A dispatcher that is no superuser chains the log, but books and removes nothing */
+SET ROLE regress_th_worker;
+BEGIN;
+LOCK TABLE telehealth.audit_log IN EXCLUSIVE MODE;
+INSERT INTO telehealth.audit_log (clinic_id, action, object) VALUES (1, 'test', 'test');
+SELECT telehealth_private.chain_audit(1000000) > 0 AS chained;
+ROLLBACK;
+UPDATE telehealth.appointment SET meeting_id = 'm', join_url = 'https://example.invalid/j/m' WHERE clinic_id = 1 RETURNING sequence;
+SELECT state, message FROM test.try('DELETE FROM telehealth.appointment');
+RESET ROLE;
+SELECT * FROM test.jobs();
+
 /* What admins may, applications may not */
 SET ROLE regress_th_app;
 SELECT c, t.state, t.message FROM unnest(ARRAY[

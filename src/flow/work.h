@@ -79,6 +79,7 @@ typedef struct ThWork
 
 	/* the pool's account this call runs on, and the token it was made with */
 	struct ThPoolAccount *pool;
+	struct ThOrigin *origin; /* of the call that runs */
 	uint32 token_no;
 
 	/* asks only */

@@ -145,7 +145,8 @@ DECLARE
 		'GRANT EXECUTE ON FUNCTION telehealth.current_clinic(), telehealth.may_see(bigint, name),'
 			' telehealth_private.add_minutes(timestamptz, integer), telehealth_private.is_timezone(text),'
 			' telehealth_private.wants_meeting(telehealth.appointment_type, telehealth.appointment_status, boolean),'
-			' telehealth_private.chain_audit(integer), telehealth_private.caller() TO %s'
+			' telehealth_private.chain_audit(integer), telehealth_private.audit_text(telehealth.audit_log),'
+			' telehealth_private.caller() TO %s'
 	];
 BEGIN
 	IF kind = 'worker' THEN

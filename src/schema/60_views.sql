@@ -182,7 +182,7 @@ CREATE VIEW telehealth_private.health_environment WITH (security_barrier = true)
 CREATE VIEW telehealth_private.health_accounts WITH (security_barrier = true) AS
 	SELECT 7 AS place, 'key_ring' AS check_name,
 		CASE WHEN NOT s.has_secrets THEN 'ok' WHEN k.state <> 'ok' THEN 'error' ELSE 'ok' END AS status,
-		CASE WHEN NOT s.has_secrets THEN 'no secret is stored yet' ELSE k.state END AS detail,
+		CASE WHEN NOT s.has_secrets THEN 'no secret is stored yet' ELSE k.state || COALESCE(' (' || k.source || ')', '') END AS detail,
 		CASE WHEN s.has_secrets AND k.state <> 'ok' THEN 'key_missing: restore the file that telehealth.key_file names, with mode 0600.'
 			WHEN s.has_secrets AND k.is_in_data_directory
 				THEN 'Keep a copy of the key file, and move it out of the data directory with telehealth.key_file.' END AS hint

@@ -52,12 +52,18 @@ static List *fresh = NIL;
 static void
 place(ThWork *work, TimestampTz now)
 {
+	int waiting;
+
 	if (work->state != TH_WORK_READY || work->account == NULL ||
 		work->platform->answer != NULL)
 		return;
 	work->pool = th_pool_account(work->account, now);
+
+	/* near starts are kept out by near starts only */
+	waiting = work->job.priority == TH_PRIORITY_NEAR ? work->pool->waiting_near
+													 : work->pool->waiting;
 	if (work->ask == NULL &&
-		work->pool->waiting >=
+		waiting >=
 			work->pool->max_in_flight * WAITING_PER_PLACE + WAITING_FLOOR)
 		th_work_later(work, now,
 					  th_pool_release_at(work->pool, now + MIN_RELEASE_US),

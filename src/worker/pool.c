@@ -203,6 +203,11 @@ take_settings(ThPoolAccount *account, const ThAccount *row)
 								row->token_url == NULL ? "" : row->token_url);
 		account->origin = find_origin(account->api_url);
 		account->token_origin = find_origin(account->token_url);
+
+		/* what another address refused says nothing of this one */
+		if (account->token_state == TH_TOKEN_REFUSED &&
+			!account->is_key_missing)
+			account->token_state = TH_TOKEN_NONE;
 	}
 	account->timeout_ms = row->settings == NULL
 							  ? 0
@@ -325,7 +330,8 @@ th_pool_started(ThWork *work, TimestampTz now)
 	fill(bucket);
 	bucket->filled -= 1.0;
 	account->in_flight++;
-	account->origin->in_flight++;
+	work->origin = account->origin;
+	work->origin->in_flight++;
 	work->token_no = account->token_no;
 	if (work->platform->counts_for_host(work->op))
 		th_pool_quota_add(work, now);
@@ -397,8 +403,8 @@ th_pool_ended(ThWork *work, const ThMeetingAnswer *answer,
 	MemoryContext old;
 
 	account->in_flight--;
-	account->origin->in_flight--;
-	judge_origin(account->origin, result, now);
+	work->origin->in_flight--;
+	judge_origin(work->origin, result, now);
 	learn(work, unconstify(ThMeetingAnswer *, answer), now);
 	if (answer->verdict == TH_VERDICT_SCOPE_MISSING ||
 		answer->verdict == TH_VERDICT_CREDENTIALS)

@@ -52,6 +52,7 @@ typedef struct ThPoolAccount
 	int timeout_ms;
 	ThOrigin *origin;
 	ThOrigin *token_origin;
+	ThOrigin *fetch_origin; /* of the token request that runs */
 
 	ThTokenState token_state;
 	char *token;
@@ -67,7 +68,8 @@ typedef struct ThPoolAccount
 
 	int in_flight;
 	int max_in_flight;
-	int waiting; /* works READY for this account */
+	int waiting;      /* works READY for this account */
+	int waiting_near; /* those of them that are near starts */
 	ThBucket light;
 	ThBucket medium;
 	TimestampTz horizon; /* when the next released work should be due */

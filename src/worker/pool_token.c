@@ -89,7 +89,7 @@ th_pool_token_answer(ThPoolAccount *account, const ThMeetingAnswer *answer,
 {
 	TimestampTz from = result->date != 0 ? result->date : now;
 
-	account->token_origin->in_flight--;
+	account->fetch_origin->in_flight--;
 	if (answer->verdict == TH_VERDICT_OK && answer->token != NULL)
 	{
 		account->token = th_guard_secret_text(account->context, answer->token,

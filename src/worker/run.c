@@ -111,6 +111,17 @@ answer_backend(ThWork *work)
 	th_run_free(work);
 }
 
+/* The account knows how many works wait for it. */
+static void
+count_waiting(const ThWork *work, int by)
+{
+	if (work->pool == NULL)
+		return;
+	work->pool->waiting += by;
+	if (work->job.priority == TH_PRIORITY_NEAR)
+		work->pool->waiting_near += by;
+}
+
 /* Puts a work into the list of its state. */
 static void
 enlist(ThWork *work)
@@ -126,8 +137,7 @@ enlist(ThWork *work)
 	{
 		dlist_push_tail(&ready[work->job.priority], &work->node);
 		n_ready++;
-		if (work->pool != NULL)
-			work->pool->waiting++;
+		count_waiting(work, 1);
 	}
 }
 
@@ -143,8 +153,7 @@ unlist_ready(ThWork *work)
 {
 	dlist_delete(&work->node);
 	n_ready--;
-	if (work->pool != NULL)
-		work->pool->waiting--;
+	count_waiting(work, -1);
 }
 
 /*
@@ -233,7 +242,8 @@ start_token(ThPoolAccount *account)
 	account->platform->build(TH_OP_TOKEN, &there, NULL, NULL, NULL, &request);
 	call->account = account;
 	account->token_state = TH_TOKEN_FETCHING;
-	account->token_origin->in_flight++;
+	account->fetch_origin = account->token_origin;
+	account->fetch_origin->in_flight++;
 	th_http_start(th_http_engine(), &request, call);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(scratch);
