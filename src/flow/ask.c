@@ -150,7 +150,8 @@ th_ask_note_token(ThWork *work, const char *scopes, TimestampTz expires_at,
 	{
 		add_check(work, "token", "ok",
 				  psprintf("valid for %d s",
-						   (int) ((expires_at - now) / USECS_PER_SEC)),
+						   (int) ((expires_at - now) / USECS_PER_SEC -
+								  skew_ms / 1000)),
 				  NULL);
 		if (abs(skew_ms) > MAX_SKEW_MS)
 			add_check(work, "clock", "warning",

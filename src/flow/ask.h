@@ -43,7 +43,8 @@ extern void th_ask_advance(ThWork *work, const ThMeetingAnswer *answer,
 extern void th_ask_refuse(ThWork *work, const ThMeetingAnswer *answer);
 
 /*
- * The rows that the token itself allows: its life, the clock, and each
+ * The rows that the token itself allows: its life (expires_at is by the
+ * platform's clock, skew_ms ahead of ours), the clock, and each
  * operation's scope. Called once the pool has a token for a check.
  */
 extern void th_ask_note_token(ThWork *work, const char *scopes,

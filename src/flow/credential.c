@@ -49,10 +49,10 @@ th_credential_open(int64 clinic_id, int64 account_id,
 
 char *
 th_credential_token(int64 clinic_id, int64 account_id, TimestampTz after,
-					TimestampTz *expires_at, char **scopes)
+					TimestampTz *expires_at, char **scopes, int *skew_ms)
 {
 	bytea *envelope = th_account_token(clinic_id, account_id, after, expires_at,
-									   scopes);
+									   scopes, skew_ms);
 	const char *reason;
 
 	if (envelope == NULL)

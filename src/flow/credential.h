@@ -25,10 +25,13 @@ extern void th_credential_store(int64 clinic_id, int64 account_id,
 extern int th_credential_open(int64 clinic_id, int64 account_id,
 							  ThCredential **credentials, const char **reason);
 
-/* The cached token good after "after", or NULL. Memory: wiped, current context. */
+/*
+ * The cached token good after "after", or NULL; what is known of it as in
+ * th_account_token(). Memory: wiped, current context.
+ */
 extern char *th_credential_token(int64 clinic_id, int64 account_id,
 								 TimestampTz after, TimestampTz *expires_at,
-								 char **scopes);
+								 char **scopes, int *skew_ms);
 
 /* Seals and stores a token with what is known of it, unless the account was connected anew since. */
 extern void th_credential_store_token(int64 clinic_id, int64 account_id,

@@ -11,6 +11,7 @@
 #include "crypto/envelope.h"
 #include "flow/meeting.h"
 #include "flow/wish.h"
+#include "json/json_read.h"
 
 /* After so many answers in a row that must not be used, a person has to look. */
 #define MAX_UNSAFE 5
@@ -223,16 +224,27 @@ advance_create(ThWork *work, const ThMeetingAnswer *answer, TimestampTz now)
 		confirm(work);
 }
 
+/* The longest time we wait for an answer to the work's call, in microseconds. */
+static TimestampTz
+longest_wait(const ThWork *work)
+{
+	const ThAccount *account = work->account;
+	int64 ms = account == NULL || account->settings == NULL
+				   ? 0
+				   : th_json_int(account->settings, "timeout_ms", 0);
+
+	return Max(ms, th_guc_request_timeout_ms) * 1000;
+}
+
 /*
- * The search for our marker has ended without a match. A create that was
- * begun a moment ago may still be on its way through the vendor, so that
- * "not there" counts only after the longest time a request may take.
+ * The search for our marker has ended without a match. A create that we have
+ * given up may still be on its way through the vendor, so that "not there"
+ * counts only after twice the longest time a request may take.
  */
 static void
 not_found(ThWork *work, TimestampTz now)
 {
-	TimestampTz quiet = work->target->intent_at +
-						(TimestampTz) th_guc_request_timeout_ms * 1000;
+	TimestampTz quiet = work->target->intent_at + 2 * longest_wait(work);
 
 	if (now < quiet)
 	{

@@ -68,8 +68,14 @@ static ThPlan get_secrets = {
 
 static ThPlan get_token = {
 	.text =
-		"SELECT envelope, expires_at, scopes FROM telehealth_private.token_cache"
-		" WHERE clinic_id = $1 AND account_id = $2 AND expires_at > $3",
+		"SELECT t.envelope, t.expires_at, t.scopes,"
+		" (EXTRACT(epoch FROM k.skew) * 1000)::integer"
+		" FROM telehealth_private.token_cache AS t"
+		" JOIN telehealth.account AS x"
+		" ON x.clinic_id = t.clinic_id AND x.id = t.account_id"
+		" CROSS JOIN LATERAL (SELECT COALESCE(x.clock_skew, '0')) AS k (skew)"
+		" WHERE t.clinic_id = $1 AND t.account_id = $2"
+		" AND t.expires_at > $3 + k.skew",
 	.n_args = 3,
 	.types = { INT8OID, INT8OID, TIMESTAMPTZOID }
 };
@@ -245,7 +251,7 @@ th_account_secrets(int64 clinic_id, int64 id, ThSealed **secrets)
 
 bytea *
 th_account_token(int64 clinic_id, int64 id, TimestampTz after,
-				 TimestampTz *expires_at, char **scopes)
+				 TimestampTz *expires_at, char **scopes, int *skew_ms)
 {
 	MemoryContext context = CurrentMemoryContext;
 	bytea *envelope = NULL;
@@ -260,6 +266,7 @@ th_account_token(int64 clinic_id, int64 id, TimestampTz after,
 		envelope = copy_envelope(0, 1, context);
 		*expires_at = th_row_timestamptz(0, 2);
 		*scopes = th_row_text(0, 3, context);
+		*skew_ms = th_row_int32(0, 4);
 	}
 	th_store_finish();
 	return envelope;

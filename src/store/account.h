@@ -62,10 +62,15 @@ extern bool th_account_has_envelopes(void);
 /* The sealed secrets of an account into *secrets (current context); returns their number. */
 extern int th_account_secrets(int64 clinic_id, int64 id, ThSealed **secrets);
 
-/* The sealed token if it is good after "after"; else NULL. *scopes may become NULL. Memory: current context. */
+/*
+ * The sealed token if it is good after "after", by the vendor's clock; else
+ * NULL. *scopes may become NULL; *skew_ms is what that clock is ahead of ours.
+ * Memory: current context.
+ */
 extern struct varlena *th_account_token(int64 clinic_id, int64 id,
 										TimestampTz after,
-										TimestampTz *expires_at, char **scopes);
+										TimestampTz *expires_at, char **scopes,
+										int *skew_ms);
 
 /* If the account was not connected anew since "connected_at": stores a sealed token, and the account's token_expires_at and clock_skew; the account becomes connected. */
 extern void th_account_put_token(int64 clinic_id, int64 id,

@@ -32,8 +32,8 @@
 #define MIN_RATE 0.5
 #define RECOVERY_PER_SECOND 0.1
 
-/* A token is not used in its last moments. */
-#define TOKEN_MARGIN (60 * USECS_PER_SEC)
+/* A stored token is taken up only while it has so long to live. */
+#define STORED_MARGIN (60 * USECS_PER_SEC)
 
 static List *accounts = NIL; /* ThPoolAccount *, in TopMemoryContext */
 static List *origins = NIL;  /* ThOrigin *, in TopMemoryContext */
@@ -159,11 +159,12 @@ open_account(ThPoolAccount *account, TimestampTz now)
 	else
 	{
 		account->token = th_credential_token(account->clinic_id, account->id,
-											 now + TOKEN_MARGIN,
+											 now + STORED_MARGIN,
 											 &account->token_expires_at,
-											 &account->scopes);
+											 &account->scopes,
+											 &account->skew_ms);
 		if (account->token != NULL)
-			account->token_state = TH_TOKEN_READY;
+			th_pool_take_token(account, now);
 		account->token_no++;
 		account->fingerprint = fingerprint_of(account);
 	}

@@ -57,12 +57,14 @@ typedef struct ThPoolAccount
 	ThTokenState token_state;
 	char *token;
 	char *scopes;
-	uint32 token_no; /* raised by each new token */
-	TimestampTz token_expires_at;
-	int skew_ms;
-	bool is_token_dirty;     /* to be stored at the next settle */
-	TimestampTz renewals[2]; /* forced by a 401, latest first */
-	ThMeetingAnswer refusal; /* why REFUSED */
+	uint32 token_no;              /* raised by each new token */
+	TimestampTz token_expires_at; /* by the vendor's clock */
+	int skew_ms;                  /* what that is ahead of ours */
+	TimestampTz token_until;      /* by ours: not used any more */
+	int token_failures;           /* requests for one that failed in a row */
+	bool is_token_dirty;          /* to be stored at the next settle */
+	TimestampTz renewals[2];      /* forced by a 401, latest first */
+	ThMeetingAnswer refusal;      /* why REFUSED */
 	TimestampTz refused_until;
 	bool is_key_missing;
 
@@ -109,6 +111,9 @@ extern bool th_pool_has_room(const ThWork *work);
 extern void th_pool_started(ThWork *work, TimestampTz now);
 extern void th_pool_ended(ThWork *work, const ThMeetingAnswer *answer,
 						  const ThHttpResult *result, TimestampTz now);
+
+/* The account's token, its expiry and skew were set: it is READY. */
+extern void th_pool_take_token(ThPoolAccount *account, TimestampTz now);
 
 /* True if the token may be used now. */
 extern bool th_pool_has_token(const ThPoolAccount *account, TimestampTz now);

@@ -14,19 +14,33 @@
 /* Two renewals within this time are the most; then somebody else uses the credentials too. */
 #define RENEWAL_WINDOW (5 * USECS_PER_MINUTE)
 
-/* Never used in its last part: a minute, or a quarter of a short life. */
-#define MAX_MARGIN (60 * USECS_PER_SEC)
+/*
+ * Never used in its last part: ten seconds, or a quarter of a short life. How
+ * short it may be, it is used for a second, so that nobody asks in a loop.
+ */
+#define MAX_MARGIN (10 * USECS_PER_SEC)
+#define MIN_USE USECS_PER_SEC
 
 #define FIRST_REFUSAL (2 * USECS_PER_SEC)
+#define MAX_REFUSAL_DOUBLINGS 4
 #define CONFIGURATION_REFUSAL (30 * USECS_PER_SEC)
 
 bool
 th_pool_has_token(const ThPoolAccount *account, TimestampTz now)
 {
-	TimestampTz there = now + (TimestampTz) account->skew_ms * 1000;
+	return account->token_state == TH_TOKEN_READY && account->token_until > now;
+}
 
-	return account->token_state == TH_TOKEN_READY &&
-		   account->token_expires_at > there + MAX_MARGIN / 6;
+void
+th_pool_take_token(ThPoolAccount *account, TimestampTz now)
+{
+	TimestampTz end = account->token_expires_at -
+					  (TimestampTz) account->skew_ms * 1000;
+
+	account->token_until = Max(end - Min(MAX_MARGIN, (end - now) / 4),
+							   now + MIN_USE);
+	account->token_state = TH_TOKEN_READY;
+	account->token_failures = 0;
 }
 
 static void
@@ -105,7 +119,7 @@ th_pool_token_answer(ThPoolAccount *account, const ThMeetingAnswer *answer,
 			account->skew_ms = 0; /* the header knows seconds only */
 		account->token_expires_at = from + (TimestampTz) answer->expires_in *
 											   USECS_PER_SEC;
-		account->token_state = TH_TOKEN_READY;
+		th_pool_take_token(account, now);
 		account->token_no++;
 		account->is_token_dirty = true;
 		account->is_noted = false;
@@ -126,7 +140,8 @@ th_pool_token_answer(ThPoolAccount *account, const ThMeetingAnswer *answer,
 			break;
 		default:
 			refuse(account, TH_VERDICT_RETRY, answer->message,
-				   now + FIRST_REFUSAL);
+				   now + (FIRST_REFUSAL << Min(account->token_failures++,
+											   MAX_REFUSAL_DOUBLINGS)));
 			break;
 	}
 }

@@ -118,7 +118,7 @@ count_waiting(const ThWork *work, int by)
 	if (work->pool == NULL)
 		return;
 	work->pool->waiting += by;
-	if (work->job.priority == TH_PRIORITY_NEAR)
+	if (work->ask == NULL && work->job.priority == TH_PRIORITY_NEAR)
 		work->pool->waiting_near += by;
 }
 
@@ -202,7 +202,12 @@ refuse(ThWork *work, const ThMeetingAnswer *answer, TimestampTz now)
 	else
 		th_meeting_refuse(work, answer, now);
 	if (work->ask == NULL && work->pool->is_key_missing)
+	{
+		/* the file may be back any time: no growing backoff */
 		work->settle.waiting_for = "key_missing";
+		work->settle.due_at = th_pool_release_at(work->pool,
+												 work->pool->refused_until);
+	}
 }
 
 /* The mock answers at once, call after call. */

@@ -1,0 +1,28 @@
+# A rate that is lower than the vendor says is learned, and costs no visit.
+use TelehealthTest;
+use Time::HiRes ();
+
+my $N = 300;
+my $fake = FakeZoom->start(options => { host_daily => 0, rate => { LIGHT => 0, MEDIUM => 10 } });
+my $t = TelehealthTest->node('rate');
+$t->create_extension;
+$t->sql(q{
+	INSERT INTO telehealth.vendor_limit (vendor, name, value) VALUES ('zoom', 'host_writes_per_day', 100000);
+});
+$t->connect_zoom($fake);
+
+my $start = Time::HiRes::time();
+$t->sql(qq{INSERT INTO telehealth.appointment (patient_id, provider_id, type, starts_at)
+	SELECT n, n, 'VIDEO', '2031-01-01Z' FROM generate_series(1, $N) AS n});
+ok($t->poll('SELECT count(*) FROM telehealth.appointment WHERE join_url IS NULL', 0, 120),
+	"Z9: $N creates against ten a second all arrive");
+my $seconds = Time::HiRes::time() - $start;
+my $refused = $fake->state->{answers}{'POST /v2/users/{id}/meetings 429'} // 0;
+note sprintf '%.1f s, %d refusals', $seconds, $refused;
+is($t->sql('SELECT count(*) FROM telehealth.dead_jobs'), 0, 'Z9: none is given up');
+is(scalar($fake->live_meetings), $N, 'Z9: each once');
+ok($refused > 0, 'Z9: Zoom did refuse');
+ok($refused < $N / 3, 'Z9: the rate is learned from few refusals') or diag $refused;
+ok($seconds < $N / 10 * 3, 'Z9: and used') or diag $seconds;
+
+finish;

@@ -1,0 +1,29 @@
+# What the README promises, executed: its SQL blocks in order, in one
+# database, with the mock. A block headed "sql no-run" is not for this test.
+use TelehealthTest;
+use FindBin;
+
+my $path = "$FindBin::RealBin/../../README.md";
+open my $h, '<', $path or die "cannot read $path: $!";
+my @lines = <$h>;
+close $h;
+
+my (@blocks, $block);
+for my $n (0 .. $#lines)
+{
+	if (!defined $block && $lines[$n] =~ /^```sql\s*$/) { $block = { line => $n + 1, text => '' } }
+	elsif (defined $block && $lines[$n] =~ /^```\s*$/) { push @blocks, $block; undef $block }
+	elsif (defined $block) { $block->{text} .= $lines[$n] }
+}
+cmp_ok(scalar(@blocks), '>', 10, 'the README has examples');
+
+my $t = TelehealthTest->node('readme');
+for my $b (@blocks)
+{
+	my ($rc, undef, $err) = $t->psql('postgres', $b->{text}, on_error_stop => 1);
+
+	is($rc, 0, "the example at line $b->{line} of the README works") or diag $err;
+}
+like($t->sql('SELECT join_url FROM telehealth.appointment WHERE id = 7'), qr{^https://mock}, 'and the visit has its link');
+
+finish;
