@@ -140,8 +140,9 @@ th_pool_token_answer(ThPoolAccount *account, const ThMeetingAnswer *answer,
 			break;
 		default:
 			refuse(account, TH_VERDICT_RETRY, answer->message,
-				   now + (FIRST_REFUSAL << Min(account->token_failures++,
+				   now + (FIRST_REFUSAL << Min(account->token_failures,
 											   MAX_REFUSAL_DOUBLINGS)));
+			account->token_failures++;
 			break;
 	}
 }

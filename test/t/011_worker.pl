@@ -202,7 +202,8 @@ sub hang_at
 	is($t->sql('SELECT subject_id FROM telehealth.dead_jobs'), $id, 'W3: dead_jobs shows it');
 	is($t->sql(q{SELECT status FROM telehealth.health WHERE check_name = 'dead_jobs'}), 'error', 'W3: health is red');
 	is($t->sql('SELECT telehealth.retry_dead_jobs()'), 1, 'W3: one function queues the dead again');
-	ok($t->poll("SELECT join_url IS NOT NULL FROM telehealth.appointment WHERE id = $id", 't', 40), 'W3: and it is done');
+	ok($t->poll("SELECT join_url IS NOT NULL FROM telehealth.appointment WHERE id = $id", 't', 40), 'W3: and it is done')
+	  or diag $t->sql("SELECT row_to_json(j) FROM telehealth_private.job AS j"), $t->sql("SELECT string_agg(x::text, E'\n') FROM telehealth.explain_appointment($id) AS x");
 }
 
 # ---- W5, W7, W14: no place for a worker
