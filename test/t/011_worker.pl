@@ -196,7 +196,9 @@ sub hang_at
 		$rc == 0 && $out eq 't';
 	}, 60);
 	ok($dead, 'W3: a job that kills its worker max_attempts times is dead');
-	$t->reload_conf('telehealth.max_attempts' => 5, 'telehealth.debug_crash_at' => '');
+	# a create that may be under way is waited out for two request timeouts
+	$t->reload_conf('telehealth.max_attempts' => 5, 'telehealth.debug_crash_at' => '',
+		'telehealth.request_timeout_ms' => 2000);
 	$t->wait_ready;
 	is($t->sql("SELECT attempts <= max_attempts FROM telehealth_private.job WHERE subject_id = $id"), 't', 'W15: attempts stay within max_attempts');
 	is($t->sql('SELECT subject_id FROM telehealth.dead_jobs'), $id, 'W3: dead_jobs shows it');
