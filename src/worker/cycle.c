@@ -338,7 +338,10 @@ th_cycle_run(bool wants_claim, bool is_full_scan, ThCycleReport *report)
 	held = th_environment_held();
 	strlcpy(report->held, held == NULL ? "" : held, sizeof(report->held));
 	th_settle_works(works, n, now, is_kept, &settled);
-	if (wants_claim)
+	/* under settings that no longer hold nothing new is begun */
+	report->is_setting_changed = wants_claim &&
+								 th_transaction_is_setting_changed();
+	if (wants_claim && !report->is_setting_changed)
 	{
 		/* the mock is exempt; calls that leave are held where they start */
 		if (th_guc_mock)
@@ -346,7 +349,6 @@ th_cycle_run(bool wants_claim, bool is_full_scan, ThCycleReport *report)
 		claim_all(held, is_full_scan, now, report);
 		take_asks(held, now);
 		begin_intents();
-		report->is_setting_changed = th_transaction_is_setting_changed();
 	}
 	th_pool_save(now);
 	th_transaction_commit();
