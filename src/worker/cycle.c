@@ -26,7 +26,7 @@
 #include "worker/wake.h"
 
 /* Works of one account kept in memory beyond its places; more go back to the queue. */
-#define WAITING_PER_PLACE 2
+#define WAITING_PER_PLACE 8
 #define WAITING_FLOOR 8
 
 /* Work sent back to the queue comes back no sooner. */
@@ -60,11 +60,14 @@ place(ThWork *work, TimestampTz now)
 	work->pool = th_pool_account(work->account, now);
 
 	/* near starts are kept out by near starts only */
-	waiting = work->job.priority == TH_PRIORITY_NEAR ? work->pool->waiting_near
-													 : work->pool->waiting;
-	if (work->ask == NULL &&
-		waiting >=
-			work->pool->max_in_flight * WAITING_PER_PLACE + WAITING_FLOOR)
+	waiting = work->job.priority == TH_PRIORITY_NEAR
+				  ? work->pool->waiting_near
+				  : work->pool->waiting + work->pool->placed;
+	if (work->ask != NULL)
+		return;
+	work->pool->placed++;
+	if (waiting >=
+		work->pool->max_in_flight * WAITING_PER_PLACE + WAITING_FLOOR)
 		th_work_later(work, now,
 					  th_pool_release_at(work->pool, now + MIN_RELEASE_US),
 					  "waiting_for_place", NULL);
@@ -277,7 +280,13 @@ take_effect(ThWork **works, const bool *is_kept, int n)
 		if (!is_kept[i])
 			th_run_settled(works[i]);
 	foreach(cell, fresh)
-		th_run_add(lfirst(cell));
+	{
+		ThWork *work = lfirst(cell);
+
+		if (work->pool != NULL)
+			work->pool->placed = 0;
+		th_run_add(work);
+	}
 	list_free(fresh);
 	fresh = NIL;
 	if (n > 0)
@@ -302,6 +311,8 @@ th_cycle_abort(void)
 							  "the worker could not look at the question",
 							  "Look at the server log.");
 		}
+		if (work->pool != NULL)
+			work->pool->placed = 0;
 		th_run_free(work);
 	}
 	list_free(fresh);

@@ -72,6 +72,7 @@ typedef struct ThPoolAccount
 	int max_in_flight;
 	int waiting;      /* works READY for this account */
 	int waiting_near; /* those of them that are near starts */
+	int placed;       /* works added by the claim under way */
 	ThBucket light;
 	ThBucket medium;
 	TimestampTz horizon; /* when the next released work should be due */
