@@ -53,6 +53,12 @@ answer_checks(ThWork *work)
 	answer_ask(work, 0, out->data, NULL);
 }
 
+static bool
+is_disconnected(const ThAccount *account)
+{
+	return account != NULL && strcmp(account->status, "disconnected") == 0;
+}
+
 static void
 decide_start_url(ThWork *work)
 {
@@ -69,6 +75,8 @@ decide_start_url(ThWork *work)
 	work->platform = th_platform_find(s->platform);
 	if (s->account_id != 0)
 		work->account = th_account_get(s->account_clinic_id, s->account_id);
+	if (is_disconnected(work->account))
+		work->account = NULL;
 	work->wish.marker = s->marker;
 	work->wish.host = s->host;
 	work->wish.topic = "";
@@ -86,7 +94,7 @@ decide_start_url(ThWork *work)
 		(work->platform->answer == NULL && work->account == NULL))
 		answer_ask(
 			work, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-			"the account of the session is gone",
+			"the account of the session is gone or disconnected",
 			"Connect the platform again with telehealth.connect_platform().");
 }
 
@@ -105,6 +113,13 @@ decide_check(ThWork *work)
 	{
 		add_check(work, "adapter", "error",
 				  "this version has no adapter for the platform", NULL);
+		answer_checks(work);
+		return;
+	}
+	if (is_disconnected(work->account))
+	{
+		add_check(work, "token", "error", "the account is disconnected",
+				  "Connect it again with telehealth.connect_platform().");
 		answer_checks(work);
 		return;
 	}

@@ -130,9 +130,23 @@ show_link(ThWork *work, const char *meeting_id, const char *join_url)
 	work->link_join_url = join_url;
 }
 
+/* Nobody may be asked for a disconnected account: its meetings wait. */
+static bool
+is_disconnected(const ThAccount *account)
+{
+	return account != NULL && strcmp(account->status, "disconnected") == 0;
+}
+
+static void
+wait_for_account(ThWork *work, TimestampTz now)
+{
+	th_work_later(work, now, 0, "no_account",
+				  "the account of the meeting is disconnected");
+}
+
 /* A retired session is to be cleaned up, when nothing else is to be done. */
 static void
-decide_tombstone(ThWork *work)
+decide_tombstone(ThWork *work, TimestampTz now)
 {
 	ThSession *grave = work->subject->tombstone;
 
@@ -157,13 +171,15 @@ decide_tombstone(ThWork *work)
 		work->writes_session = true;
 		th_work_again(work);
 	}
+	else if (is_disconnected(work->account))
+		wait_for_account(work, now);
 	else
 		call(work, TH_PURPOSE_DELETE,
 			 grave->meeting_id != NULL ? TH_OP_DELETE : TH_OP_FIND, grave);
 }
 
 static void
-decide_removal(ThWork *work)
+decide_removal(ThWork *work, TimestampTz now)
 {
 	ThMeetingSubject *subject = work->subject;
 	ThSession *s = subject->session;
@@ -180,6 +196,8 @@ decide_removal(ThWork *work)
 		if (!is_kept || work->platform == NULL ||
 			(work->platform->answer == NULL && work->account == NULL))
 			retire(work);
+		else if (is_disconnected(work->account))
+			wait_for_account(work, now);
 		else
 			call(work, TH_PURPOSE_DELETE,
 				 s->meeting_id != NULL ? TH_OP_DELETE : TH_OP_FIND, s);
@@ -194,7 +212,7 @@ decide_removal(ThWork *work)
 		th_work_again(work);
 		return;
 	}
-	decide_tombstone(work);
+	decide_tombstone(work, now);
 }
 
 /* What keeps the meeting from being made or changed; true if something does. */
@@ -252,7 +270,7 @@ decide_meeting(ThWork *work, TimestampTz now)
 			th_work_again(work);
 		}
 		else
-			decide_tombstone(work);
+			decide_tombstone(work, now);
 		return;
 	}
 	if (s == NULL)
@@ -280,10 +298,10 @@ th_meeting_decide(ThWork *work, TimestampTz now)
 			decide_meeting(work, now);
 			break;
 		case WANT_NONE:
-			decide_removal(work);
+			decide_removal(work, now);
 			break;
 		case WANT_AS_IS:
-			decide_tombstone(work);
+			decide_tombstone(work, now);
 			break;
 	}
 	MemoryContextSwitchTo(old);

@@ -415,6 +415,12 @@ th_http_drive(ThHttpEngine *engine)
 	th_http_engine_leave(&saved);
 }
 
+bool
+th_http_has_next(const ThHttpEngine *engine)
+{
+	return !dlist_is_empty(&engine->ended);
+}
+
 ThHttpResult *
 th_http_next(ThHttpEngine *engine)
 {

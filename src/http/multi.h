@@ -74,6 +74,12 @@ extern void th_http_drive(ThHttpEngine *engine);
 extern ThHttpResult *th_http_next(ThHttpEngine *engine);
 
 /*
+ * True if th_http_next() has something: do not wait then, for the descriptor
+ * tells only of what libcurl has not seen yet.
+ */
+extern bool th_http_has_next(const ThHttpEngine *engine);
+
+/*
  * Ends every exchange of "owner" (NULL: all) as TH_HTTP_CANCELLED, without
  * waiting. Never throws.
  */

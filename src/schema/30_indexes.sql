@@ -5,7 +5,7 @@ CREATE UNIQUE INDEX session_appointment_id_key ON telehealth.session (clinic_id,
 
 CREATE INDEX session_appointment_id_idx ON telehealth.session (clinic_id, appointment_id);
 
-CREATE INDEX session_meeting_id_idx ON telehealth.session (clinic_id, meeting_id);
+CREATE INDEX session_meeting_id_idx ON telehealth.session (meeting_id, clinic_id);
 
 CREATE INDEX job_due_at_idx ON telehealth_private.job (priority, due_at);
 

@@ -95,13 +95,13 @@ static ThPlan write_passcodes = {
 };
 
 static ThPlan find_taken = {
-	.text =
-		"SELECT u.place FROM unnest($1::bigint[], $2::bigint[], $3::text[],"
-		" $4::text[]) WITH ORDINALITY"
-		" AS u (clinic_id, id, platform, meeting_id, place)"
-		" WHERE EXISTS (SELECT FROM telehealth.session AS s"
-		" WHERE s.clinic_id = u.clinic_id AND s.meeting_id = u.meeting_id"
-		" AND s.platform = u.platform AND s.id <> u.id AND s.retired_at IS NULL)",
+	.text = "SELECT u.place FROM unnest($1::bigint[], $2::bigint[], $3::text[],"
+			" $4::text[]) WITH ORDINALITY"
+			" AS u (clinic_id, id, platform, meeting_id, place)"
+			" WHERE EXISTS (SELECT FROM telehealth.session AS s"
+			" WHERE s.meeting_id = u.meeting_id AND s.platform = u.platform"
+			" AND (s.clinic_id, s.id) <> (u.clinic_id, u.id)"
+			" AND s.retired_at IS NULL)",
 	.n_args = 4,
 	.types = { INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID }
 };

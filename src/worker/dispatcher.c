@@ -116,6 +116,8 @@ wait_ms(Loop *loop)
 	int http_ms = th_http_timeout_ms(loop->engine);
 	int start_ms = th_run_wait_ms(th_clock_now());
 
+	if (th_http_has_next(loop->engine))
+		return 0;
 	if (!loop->is_paused && (th_run_finished() > 0 || th_pool_is_dirty() ||
 							 has_more_to_claim(loop)))
 		return 0;

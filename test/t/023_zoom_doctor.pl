@@ -17,7 +17,9 @@ $t->sql(q{
 
 # Roomier than the server's own timeout, on purpose
 my %PATIENT = (timeout_ms => 1500);
-my $account = $t->connect_zoom($fake, settings => {%PATIENT});
+
+sub connect_again { return $t->connect_zoom($fake, webhook_secret => 'hook', settings => {%PATIENT}) }
+my $account = connect_again();
 
 sub drained
 {
@@ -157,10 +159,7 @@ for my $case (
 		'POST DELETE POST', "Z12: $case->[2] is refused, removed and made anew");
 }
 
-# An answer that is wrong every time ends, and leaves nothing there
-$fake->faults({ match => { method => 'POST', path_regex => '/users/host20.*/meetings$' },
-	fault => { kind => 'alter', set => { start_time => '2031-01-01T00:00:00Z' } } });
-my $wrong = $t->insert_visit(provider_id => 20);
+$fake->faults;
 
 # ---- what the settings make of the bytes
 
@@ -234,7 +233,7 @@ $t->sql(qq{SELECT telehealth.configure_platform($account, '{"default_user": "hos
 
 my @all = @{ $fake->control(GET => 'options')->{scopes} };
 $fake->options(scopes => [ grep { !/delete:meeting|list_meetings|user:read/ } @all ]);
-$t->connect_zoom($fake, settings => {%PATIENT});
+connect_again();
 $check = checks($account);
 is_deeply(
 	[ sort grep { $check->{$_}{status} eq 'error' && /^scope/ } keys %$check ],
@@ -255,16 +254,16 @@ like($t->sql("SELECT missing_scope FROM telehealth.platform_status WHERE account
 
 # older apps have wider scopes with other names
 $fake->options(scopes => [qw(meeting:write:admin meeting:read:admin user:read:admin)]);
-$t->connect_zoom($fake, settings => {%PATIENT});
+connect_again();
 $check = checks($account);
 is(scalar(grep { /^scope/ && $check->{$_}{status} ne 'ok' } keys %$check), 0, 'Z15: classic scopes are as good')
   or diag explain $check;
-ok($t->poll("SELECT count(*) FROM telehealth.orphan_meetings", 0), 'Z2: connected again, the removal is done');
+ok($t->poll("SELECT count(*) FROM telehealth.orphan_meetings", 0, 20), 'Z2: connected again, the removal is done');
 is($t->sql("SELECT missing_scope FROM telehealth.platform_status WHERE account_id = $account"), '', 'and the finding gone');
 $fake->options(scopes => \@all);
 
 # Changing is not allowed: a new meeting first, then the old one goes (Z4)
-$t->connect_zoom($fake, settings => {%PATIENT});
+connect_again();
 my $moved = $t->insert_visit(provider_id => 4);
 my $old = $t->await($moved);
 $fake->faults({ match => { method => 'PATCH' }, fault => { kind => 'scope_missing', code => 403, scope => 'meeting:update:meeting:admin' } });
@@ -298,10 +297,10 @@ $t->fails_ok("SELECT telehealth.await_meeting($unmet, '100 ms')",
 	{ sqlstate => '55000', detail => qr/^no_account/, hint => qr/connect_platform/ }, 'await_meeting tells what to do');
 is($t->sql("SELECT join_url FROM telehealth.appointment WHERE id = $visit"), session($visit)->{join_url}, 'links that were given stay');
 $t->sql("UPDATE telehealth.appointment SET status = 'CANCELLED' WHERE id = $visit");
-ok($t->poll("SELECT waiting_for IS NOT NULL OR failures > 0 FROM telehealth.job_status WHERE subject_id = $visit"), 'a removal waits');
+ok($t->poll("SELECT waiting_for IS NOT NULL OR failures > 0 FROM telehealth.job_status WHERE subject_id = $visit", 't', 20), 'a removal waits');
 is($fake->state->{requests_total}, $since, 'nothing is sent for a disconnected account');
 is($t->sql("SELECT count(*) FROM telehealth.orphan_meetings WHERE meeting_id = '$kept'"), 1, 'Z2: the meeting is not forgotten');
-$t->connect_zoom($fake, settings => {%PATIENT});
+connect_again();
 $t->await($unmet);
 ok($t->poll("SELECT count(*) FROM telehealth_private.job WHERE subject_id IN ($visit, $unmet)", 0)
 	  && !grep({ $_->{id} == $kept } $fake->live_meetings), 'connected again, both are done');
@@ -320,7 +319,7 @@ $visit = $t->insert_visit(provider_id => 8);
 $t->fails_ok("SELECT telehealth.await_meeting($visit, '20 s')",
 	{ sqlstate => 'TH002', message => qr/was given up/, detail => qr/not valid/, hint => qr/retry_dead_jobs/ },
 	'await_meeting tells of a meeting that was given up, at once');
-is($t->sql('SELECT telehealth.retry_dead_jobs()') . (session($visit) ? '' : ''), $t->sql('SELECT 1'), 'one dead job is taken up again');
+is($t->sql('SELECT telehealth.retry_dead_jobs()'), 1, 'one dead job is taken up again');
 ok($t->await($visit)->{join_url}, 'and done');
 
 $visit = $t->insert_visit(provider_id => 9, status => 'PENDING', held_until => \"now() + interval '1 hour'");
