@@ -416,7 +416,7 @@ th_http_drive(ThHttpEngine *engine)
 }
 
 bool
-th_http_has_next(const ThHttpEngine *engine)
+th_http_has_next(ThHttpEngine *engine)
 {
 	return !dlist_is_empty(&engine->ended);
 }

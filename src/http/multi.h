@@ -77,7 +77,7 @@ extern ThHttpResult *th_http_next(ThHttpEngine *engine);
  * True if th_http_next() has something: do not wait then, for the descriptor
  * tells only of what libcurl has not seen yet.
  */
-extern bool th_http_has_next(const ThHttpEngine *engine);
+extern bool th_http_has_next(ThHttpEngine *engine);
 
 /*
  * Ends every exchange of "owner" (NULL: all) as TH_HTTP_CANCELLED, without

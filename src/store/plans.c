@@ -10,6 +10,7 @@
 #include "utils/timestamp.h"
 
 #include "store/plans.h"
+#include "store/table_size.h"
 
 void
 th_store_connect(void)
@@ -28,7 +29,8 @@ th_store_finish(void)
 void
 th_plan_run(ThPlan *plan, Datum *values, const char *nulls, bool read_only)
 {
-	int result;
+	volatile int result = 0;
+	bool outer;
 
 	if (plan->plan == NULL)
 	{
@@ -41,7 +43,16 @@ th_plan_run(ThPlan *plan, Datum *values, const char *nulls, bool read_only)
 		plan->plan = prepared;
 	}
 
-	result = SPI_execute_plan(plan->plan, values, nulls, read_only, 0);
+	outer = th_table_size_assume_large(true);
+	PG_TRY();
+	{
+		result = SPI_execute_plan(plan->plan, values, nulls, read_only, 0);
+	}
+	PG_FINALLY();
+	{
+		(void) th_table_size_assume_large(outer);
+	}
+	PG_END_TRY();
 	if (result < 0)
 		elog(ERROR, "could not run a statement: %s",
 			 SPI_result_code_string(result));

@@ -7,12 +7,11 @@
  * reads all rows of a clinic for each key is as likely as the right one;
  * until autovacuum has counted the rows, a claim takes time in proportion to
  * everything there is. All statements of the store find few rows by their
- * keys, so that no table is ever better read as a whole: the planner is told
- * that they are large.
+ * keys, so that no table and no index is ever better read as a whole: the
+ * planner is told that they are large, and that bitmaps cannot be had.
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "optimizer/plancat.h"
 #include "utils/lsyscache.h"
 
@@ -24,10 +23,7 @@
 
 static get_relation_info_hook_type next_hook = NULL;
 static bool is_hooked = false;
-
-/* The level of SPI's nesting does not matter: an error leaves all of them. */
-static int depth = 0;
-static LocalTransactionId depth_in = InvalidLocalTransactionId;
+static bool is_large_assumed = false;
 
 static bool
 is_ours(Oid relation)
@@ -48,7 +44,7 @@ enlarge(PlannerInfo *root, Oid relation, bool inhparent, RelOptInfo *rel)
 
 	if (next_hook != NULL)
 		next_hook(root, relation, inhparent, rel);
-	if (depth == 0 || inhparent || !is_ours(relation))
+	if (!is_large_assumed || inhparent || !is_ours(relation))
 		return;
 	rel->tuples = Max(rel->tuples, LARGE_TUPLES);
 	rel->pages = Max(rel->pages, LARGE_PAGES);
@@ -58,5 +54,21 @@ enlarge(PlannerInfo *root, Oid relation, bool inhparent, RelOptInfo *rel)
 
 		index->tuples = Max(index->tuples, LARGE_TUPLES);
 		index->pages = Max(index->pages, LARGE_INDEX_PAGES);
+		index->amhasgetbitmap = false;
 	}
+}
+
+bool
+th_table_size_assume_large(bool is_large)
+{
+	bool before = is_large_assumed;
+
+	if (!is_hooked)
+	{
+		next_hook = get_relation_info_hook;
+		get_relation_info_hook = enlarge;
+		is_hooked = true;
+	}
+	is_large_assumed = is_large;
+	return before;
 }

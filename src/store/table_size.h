@@ -6,11 +6,9 @@
 #define TH_STORE_TABLE_SIZE_H
 
 /*
- * Between begin and end, what is planned in this process takes the
- * extension's tables for large ones. Returns what end wants back. After an
- * error, end is not needed: the next begin starts anew. Never throws.
+ * While true, what is planned in this process takes the extension's tables
+ * for large ones. Returns what was set before. Never throws.
  */
-extern int th_table_size_begin(void);
-extern void th_table_size_end(int outer);
+extern bool th_table_size_assume_large(bool is_large);
 
 #endif /* TH_STORE_TABLE_SIZE_H */

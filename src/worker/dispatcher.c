@@ -221,7 +221,9 @@ run_cycle(Loop *loop)
 			sizeof(loop->figures.held_reason));
 	loop->figures.n_fingerprints =
 		th_pool_fingerprints(loop->figures.fingerprints, TH_MAX_FINGERPRINTS);
-	loop->is_more_due = report.is_more_due;
+	/* a cycle that only settled has not looked whether more is due */
+	loop->is_more_due = report.is_more_due ||
+						(loop->is_more_due && !wants_claim);
 	if (!wants_claim)
 		return;
 	loop->wants_claim = false;

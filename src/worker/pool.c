@@ -358,7 +358,9 @@ judge_origin(ThOrigin *origin, const ThHttpResult *result, TimestampTz now)
 			origin->open_until = 0;
 			return;
 	}
-	if (++origin->failures < ORIGIN_FAILURES)
+
+	/* calls that were under way together fail together: that is one failure */
+	if (origin->open_until > now || ++origin->failures < ORIGIN_FAILURES)
 		return;
 	pause_ms = (int64) 1000 << Min(origin->failures - ORIGIN_FAILURES, 5);
 	pause_ms = Min(pause_ms, MAX_ORIGIN_PAUSE_MS);

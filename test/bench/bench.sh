@@ -3,14 +3,18 @@
 #   bench_begin NAME [SETTING..]   builds, starts a server that keeps its
 #                                  promises to the disk, makes database "bench"
 #   bench_compile NAME [LIB..]     NAME.c of this folder to $T/NAME
-#   bench_vendor PORT DELAY_MS     starts the vendor; its counters: $T/vendor.PORT
-#   bench_connect PORT             an account there, with limits out of the way
+#   bench_vendor DELAY_MS          starts a vendor; $vendor_port is its port, its
+#                                  counters are $T/vendor.DELAY_MS
+#   bench_connect                  an account at $vendor_port, with limits out of
+#                                  the way
+#   bench_hold                     no outward work from now on
+#   bench_empty                    no visits, no jobs
+#   bench_tps SCRIPT SECONDS CLIENTS OPTIONS   TPS of one pgbench run
 #   bench_median NUMBER..          the middle one
 #   bench_ratio A B                A / B, two digits
 #   bench_row WHAT VALUE TARGET    a row of the report; TARGET as ">= 0.9"
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/private_server.sh"
 bench_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
-quick=${QUICK:-0}
 
 bench_begin()
 {
@@ -25,7 +29,7 @@ bench_begin()
 		"max_wal_size = 8GB" "max_connections = 200" "checkpoint_timeout = 30min" \
 		"autovacuum_naptime = 5s" "telehealth.allowed_hosts = '127.0.0.1'" \
 		"telehealth.max_connections = 256" "telehealth.max_connections_per_host = 100" \
-		"telehealth.batch_size = 1000" "$@"
+		"telehealth.batch_size = 400" "$@"
 	th_psql postgres -c "CREATE DATABASE bench"
 	th_psql bench -c "SET client_min_messages = warning; CREATE EXTENSION telehealth CASCADE"
 	printf '# %s: %s, %s cores, load %s\n' "$name" "$(postgres --version)" "$(nproc)" \
@@ -45,9 +49,12 @@ bench_vendor()
 {
 	local round
 
-	th_background "$T/vendor" "$1" "$2" "$T/vendor.$1"
+	[ -e "$T/vendor.$1" ] || th_background "$T/vendor" "$1" "$T/vendor.$1"
 	for round in $(seq 100); do
-		[ ! -s "$T/vendor.$1" ] || return 0
+		if [ -s "$T/vendor.$1" ]; then
+			vendor_port=$(od -An -td8 -j16 -N8 "$T/vendor.$1" | tr -d ' ')
+			[ "$vendor_port" -eq 0 ] || return 0
+		fi
 		sleep 0.05
 	done
 	th_fail "the vendor did not start"
@@ -61,7 +68,7 @@ bench_connect()
 		ON CONFLICT DO NOTHING" -c "SET client_min_messages = error;
 		SELECT telehealth.connect_platform('zoom',
 			'{\"account_id\": \"a\", \"client_id\": \"c\", \"client_secret\": \"s\"}',
-			'{\"api_url\": \"http://127.0.0.1:$1/v2\", \"token_url\": \"http://127.0.0.1:$1/oauth/token\",
+			'{\"api_url\": \"http://127.0.0.1:$vendor_port/v2\", \"token_url\": \"http://127.0.0.1:$vendor_port/oauth/token\",
 				\"default_user\": \"host@clinic.example\"}')" >/dev/null
 }
 
@@ -72,9 +79,17 @@ bench_hold()
 	th_psql bench -c "SELECT 1" >/dev/null
 }
 
+# The dispatcher may be at it and win a deadlock.
 bench_empty()
 {
-	th_psql bench -c "SET client_min_messages = warning" -c "TRUNCATE telehealth.appointment, telehealth_private.job, telehealth.session CASCADE"
+	local round
+
+	for round in 1 2 3 4 5; do
+		th_psql bench -c "SET client_min_messages = warning" -c "TRUNCATE telehealth.appointment,
+			telehealth_private.job, telehealth.session CASCADE" 2>"$T/empty.log" && return
+	done
+	cat "$T/empty.log" >&2
+	th_fail "the tables could not be emptied"
 }
 
 bench_median()
@@ -96,7 +111,7 @@ bench_row()
 	printf '%-62s %10s  %-10s %s\n' "$1" "$2" "$3" "$verdict"
 }
 
-# TPS of one pgbench run: bench_tps SCRIPT SECONDS CLIENTS OPTIONS
+# A transaction that fails ends the bench.
 bench_tps()
 {
 	PGOPTIONS="$4" "$TH_BIN/pgbench" -n -M prepared -c "$3" -j 4 -T "$2" -f "$1" bench \
@@ -106,7 +121,8 @@ bench_tps()
 	}
 }
 
-cat_insert()
+# The script of a producer: a visit in a slot of its own.
+bench_insert_script()
 {
 	cat <<'SQL'
 \set provider random(1, 1000000000)

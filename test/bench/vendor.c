@@ -3,11 +3,11 @@
  *	  A video vendor for the benches: answers like Zoom, at once or after a
  *	  fixed delay, in one thread.
  *
- * usage: vendor PORT DELAY_MS COUNTERS
+ * usage: vendor DELAY_MS COUNTERS
  *
- * COUNTERS is a mapped file: how many meetings were asked for, and when the
- * last request for one arrived (CLOCK_REALTIME, ns). It remembers nothing
- * else; a meeting can be made, and that is all.
+ * COUNTERS is a mapped file: how many meetings were asked for, when the last
+ * request for one arrived (CLOCK_REALTIME, ns), and the port listened to. It
+ * remembers nothing else; a meeting can be made, and that is all.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -30,6 +30,7 @@ typedef struct Counters
 {
 	volatile int64_t creates;
 	volatile int64_t last_at;
+	volatile int64_t port;
 } Counters;
 
 typedef struct Client
@@ -238,21 +239,21 @@ send_due(void)
 }
 
 static int
-start_listening(int port)
+start_listening(void)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET,
-								   .sin_port = htons((uint16_t) port),
 								   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int one = 1;
+	socklen_t size = sizeof(address);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(fd, (struct sockaddr *) &address, sizeof(address)) != 0 ||
-		listen(fd, 4096) != 0)
+	if (bind(fd, (struct sockaddr *) &address, size) != 0 ||
+		listen(fd, 4096) != 0 ||
+		getsockname(fd, (struct sockaddr *) &address, &size) != 0)
 	{
 		perror("vendor");
 		exit(1);
 	}
+	counters->port = ntohs(address.sin_port);
 	return fd;
 }
 
@@ -264,15 +265,15 @@ main(int argc, char **argv)
 	int epoll = epoll_create1(0);
 	int file, listener;
 
-	if (argc != 4)
+	if (argc != 3)
 		return 2;
-	delay = atoll(argv[2]) * 1000000;
-	listener = start_listening(atoi(argv[1]));
-	file = open(argv[3], O_RDWR | O_CREAT | O_TRUNC, 0644);
+	delay = atoll(argv[1]) * 1000000;
+	file = open(argv[2], O_RDWR | O_CREAT | O_TRUNC, 0644);
 	if (file < 0 || ftruncate(file, sizeof(Counters)) != 0)
 		return 1;
 	counters = mmap(NULL, sizeof(Counters), PROT_READ | PROT_WRITE, MAP_SHARED,
 					file, 0);
+	listener = start_listening();
 	event.data.fd = listener;
 	epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);
 	for (;;)
