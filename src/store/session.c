@@ -94,14 +94,16 @@ static ThPlan write_passcodes = {
 	.types = { INT8ARRAYOID, INT8ARRAYOID, BYTEAARRAYOID }
 };
 
+/* OFFSET 0: by meeting id, never through the index of all live sessions. */
 static ThPlan find_taken = {
 	.text = "SELECT u.place FROM unnest($1::bigint[], $2::bigint[], $3::text[],"
 			" $4::text[]) WITH ORDINALITY"
 			" AS u (clinic_id, id, platform, meeting_id, place)"
-			" WHERE EXISTS (SELECT FROM telehealth.session AS s"
-			" WHERE s.meeting_id = u.meeting_id AND s.platform = u.platform"
-			" AND (s.clinic_id, s.id) <> (u.clinic_id, u.id)"
-			" AND s.retired_at IS NULL)",
+			" WHERE EXISTS (SELECT FROM (SELECT t.clinic_id, t.id, t.platform,"
+			" t.retired_at FROM telehealth.session AS t"
+			" WHERE t.meeting_id = u.meeting_id OFFSET 0) AS s"
+			" WHERE s.platform = u.platform AND s.retired_at IS NULL"
+			" AND (s.clinic_id, s.id) <> (u.clinic_id, u.id))",
 	.n_args = 4,
 	.types = { INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID }
 };

@@ -334,6 +334,8 @@ turn(Loop *loop)
 	th_http_drive(loop->engine);
 	th_run_collect(th_clock_now());
 	th_run_start(loop->held[0] == '\0' ? NULL : loop->held, th_clock_now());
+	/* what was started is on its way while the answers are written down */
+	th_http_drive(loop->engine);
 	run_cycle(loop);
 	th_run_start(loop->held[0] == '\0' ? NULL : loop->held, th_clock_now());
 	th_http_drive(loop->engine);

@@ -28,6 +28,9 @@
 /* After a refusal that does not say when to come back. */
 #define MIN_REFUSAL_MS 1000
 
+/* Waits longer than this are not spread along the account's rate. */
+#define MAX_HORIZON (60 * USECS_PER_SEC)
+
 /* A learned rate never falls below this, and grows back by a tenth a second. */
 #define MIN_RATE 0.5
 #define RECOVERY_PER_SECOND 0.1
@@ -438,6 +441,9 @@ th_pool_release_at(ThPoolAccount *account, TimestampTz from)
 {
 	double rate = Max(Min(account->medium.rate, account->light.rate), MIN_RATE);
 
+	/* a wait for tomorrow must not hold back what may go on today */
+	if (from > th_clock_now() + MAX_HORIZON)
+		return from;
 	account->horizon = Max(account->horizon, from) +
 					   (TimestampTz) (USECS_PER_SEC / rate);
 	return account->horizon;
