@@ -158,6 +158,38 @@ SELECT * FROM test.jobs();
 DELETE FROM telehealth.appointment WHERE clinic_id = 1 AND id IN (12, 15, 17);
 SELECT * FROM test.jobs();
 
+/* An id that comes back while its job waits, one row and many; a table somebody has changed */
+DELETE FROM telehealth_private.job;
+INSERT INTO telehealth.appointment (id, patient_id, provider_id, type, starts_at, status, held_until)
+VALUES (60, 20, 60, 'VIDEO', '2130-06-01', 'SCHEDULED', NULL), (61, 20, 61, 'VIDEO', '2130-06-01', 'PENDING', '2130-05-01');
+DELETE FROM telehealth.appointment WHERE clinic_id = 1 AND id IN (60, 61);
+INSERT INTO telehealth.appointment (id, patient_id, provider_id, type, starts_at) VALUES (60, 20, 60, 'VIDEO', '2130-06-02');
+INSERT INTO telehealth.appointment (id, patient_id, provider_id, type, starts_at)
+SELECT g, 20, g, 'VIDEO', '2130-06-03' FROM generate_series(61, 64) AS g;
+SELECT kind, subject_id, priority, claim_no, generation, attempts, max_attempts, failures, marked_at <= clock_timestamp() AS marked,
+	num_nulls(waiting_for, last_error, dead_at) AS nulls
+FROM telehealth_private.job ORDER BY kind, subject_id;
+SET enable_seqscan = off;
+SELECT count(*) FROM telehealth_private.job WHERE priority BETWEEN 0 AND 3 AND due_at < 'infinity';
+RESET enable_seqscan;
+BEGIN;
+CREATE INDEX own_idx ON telehealth_private.job ((subject_id + 1)) WHERE kind = 'meeting';
+INSERT INTO telehealth.appointment (id, patient_id, provider_id, type, starts_at) VALUES (65, 20, 65, 'VIDEO', '2130-06-02');
+SELECT subject_id FROM telehealth_private.job WHERE subject_id + 1 = 66 AND kind = 'meeting';
+ROLLBACK;
+
+/* All at once */
+INSERT INTO telehealth.session (appointment_id, patient_id, provider_id, platform, marker, meeting_id, intent)
+VALUES (62, 20, 62, 'mock', 'th-a', '62', NULL), (63, 20, 63, 'mock', 'th-b', NULL, 'create'), (64, 20, 64, 'mock', 'th-c', NULL, NULL);
+BEGIN;
+DELETE FROM telehealth_private.job;
+TRUNCATE telehealth.appointment;
+SELECT kind, subject_id, priority, due_at <= clock_timestamp() AS due FROM telehealth_private.job ORDER BY subject_id;
+ROLLBACK;
+DELETE FROM telehealth.session WHERE clinic_id = 1 AND appointment_id BETWEEN 62 AND 64;
+DELETE FROM telehealth.appointment WHERE clinic_id = 1 AND id BETWEEN 60 AND 64;
+DELETE FROM telehealth_private.job WHERE clinic_id = 1 AND subject_id BETWEEN 60 AND 64;
+
 /* Marking again raises the generation; the more urgent values stay */
 UPDATE telehealth.appointment SET duration = 10 WHERE clinic_id = 1 AND id = 16;
 UPDATE telehealth.appointment SET is_meeting_wanted = true WHERE clinic_id = 1 AND id = 16;

@@ -99,7 +99,7 @@ th_sql_mark(PG_FUNCTION_ARGS)
 		marks[i].subject_id = subjects[i];
 		marks[i].due_at = now;
 	}
-	th_job_mark(marks, n_clinics);
+	th_job_mark(marks, n_clinics, false);
 	th_wake_at_commit();
 	PG_RETURN_VOID();
 }

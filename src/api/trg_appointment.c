@@ -7,8 +7,6 @@
  */
 #include "postgres.h"
 
-#include <limits.h>
-
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "executor/tuptable.h"
@@ -59,6 +57,7 @@ typedef struct Work
 	int64 *ids;
 	int n_overbooked;
 	int overbooked_room;
+	bool is_new; /* the rows were inserted */
 	bool wakes;
 } Work;
 
@@ -140,27 +139,26 @@ is_meeting_touched(const Work *work, TupleTableSlot *old, TupleTableSlot *new)
 /* ---- deciding ---- */
 
 static void
+flush_marks(Work *work)
+{
+	th_job_mark(work->marks, work->n_marks, work->is_new);
+	work->n_marks = 0;
+}
+
+static void
 add_mark(Work *work, ThJobKind kind, ThPriority priority, const Visit *visit,
 		 TimestampTz due_at)
 {
 	ThMark *mark;
 
+	if (work->n_marks == TH_MARK_CHUNK)
+		flush_marks(work);
 	if (work->n_marks == work->room)
 	{
-		if (work->room > INT_MAX / 2)
-			ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-							errmsg("too many appointments in one statement")));
-		if (work->room == 0)
-		{
-			work->room = 8;
-			work->marks = palloc_array(ThMark, work->room);
-		}
-		else
-		{
-			work->room *= 2;
-			work->marks = repalloc_huge(work->marks,
-										sizeof(ThMark) * (Size) work->room);
-		}
+		work->room = work->room == 0 ? 8 : Min(work->room * 2, TH_MARK_CHUNK);
+		work->marks = work->marks == NULL
+						  ? palloc_array(ThMark, work->room)
+						  : repalloc_array(work->marks, ThMark, work->room);
 	}
 	mark = &work->marks[work->n_marks++];
 	mark->kind = kind;
@@ -335,10 +333,18 @@ th_sql_appointment_mark(PG_FUNCTION_ARGS)
 	if (th_guc_restoring)
 		return PointerGetDatum(NULL);
 
+	if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
+	{
+		th_job_mark_abandoned();
+		th_wake_at_commit();
+		return PointerGetDatum(NULL);
+	}
+
 	columns = RelationGetDescr(trigger->tg_relation);
 	work.columns = th_appointment_columns(trigger->tg_relation);
 	work.now = th_clock_now();
-	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+	work.is_new = TRIGGER_FIRED_BY_INSERT(trigger->tg_event);
+	if (work.is_new)
 		look_at_rows(&work, columns, trigger->tg_newtable, look_at_insert);
 	else if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
 		look_at_rows(&work, columns, trigger->tg_oldtable, look_at_delete);
@@ -349,8 +355,7 @@ th_sql_appointment_mark(PG_FUNCTION_ARGS)
 	if (work.n_overbooked > 0)
 		th_audit_write(work.clinics, work.ids, work.n_overbooked, "overbook",
 					   "appointment", NULL);
-	if (work.n_marks > 0)
-		th_job_mark(work.marks, work.n_marks);
+	flush_marks(&work);
 	if (work.wakes)
 		th_wake_at_commit();
 	return PointerGetDatum(NULL);

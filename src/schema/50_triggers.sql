@@ -18,6 +18,10 @@ CREATE TRIGGER appointment_mark_delete AFTER DELETE ON telehealth.appointment
 	REFERENCING OLD TABLE AS old_rows
 	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.appointment_mark();
 
+/* There are no rows to read then: what has a meeting is found in session. */
+CREATE TRIGGER appointment_mark_truncate AFTER TRUNCATE ON telehealth.appointment
+	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.appointment_mark();
+
 /* Keeps updated_at and sequence true. */
 CREATE FUNCTION telehealth_private.appointment_stamp() RETURNS trigger
 	LANGUAGE C

@@ -566,6 +566,7 @@ COMMENT ON COLUMN telehealth_private.health_visits.hint IS 'What to do.';
 COMMENT ON TRIGGER appointment_mark_insert ON telehealth.appointment IS 'Marks new visits.';
 COMMENT ON TRIGGER appointment_mark_update ON telehealth.appointment IS 'Marks changed visits.';
 COMMENT ON TRIGGER appointment_mark_delete ON telehealth.appointment IS 'Marks deleted visits.';
+COMMENT ON TRIGGER appointment_mark_truncate ON telehealth.appointment IS 'Marks the meetings that lose their visits, to be removed.';
 COMMENT ON TRIGGER appointment_stamp ON telehealth.appointment IS 'Keeps updated_at and sequence.';
 COMMENT ON TRIGGER role_grant_changed ON telehealth_private.role_grant IS 'Lets every session read the grants again.';
 COMMENT ON TRIGGER audit_log_protect ON telehealth.audit_log IS 'Rows may be chained once, never changed or removed.';

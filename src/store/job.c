@@ -18,11 +18,9 @@
 
 #include "base/th_guc.h"
 #include "store/job.h"
+#include "store/job_insert.h"
 #include "store/owner.h"
 #include "store/plans.h"
-
-/* Rows of one statement when many subjects are marked at once. */
-#define MARK_CHUNK 10000
 
 #define ON_CONFLICT_MARK                                                       \
 	" ON CONFLICT ON CONSTRAINT job_pkey DO UPDATE SET"                        \
@@ -53,6 +51,18 @@ static ThPlan mark_many = {
 	.n_args = 6,
 	.types = { TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID,
 			   TIMESTAMPTZARRAYOID, TIMESTAMPTZOID }
+};
+
+/* With all appointments gone, whatever is remote has lost its own. */
+static ThPlan mark_abandoned = {
+	.text =
+		"INSERT INTO telehealth_private.job AS j"
+		" (kind, clinic_id, subject_id, priority, due_at, marked_at)"
+		" SELECT DISTINCT 'meeting', s.clinic_id, s.appointment_id, $1, $2, $2"
+		" FROM telehealth.session AS s"
+		" WHERE s.meeting_id IS NOT NULL OR s.intent IS NOT NULL" ON_CONFLICT_MARK,
+	.n_args = 2,
+	.types = { INT4OID, TIMESTAMPTZOID }
 };
 
 const char *
@@ -140,8 +150,20 @@ run_mark_many(const ThMark *marks, int n, TimestampTz now)
 	th_plan_run(&mark_many, values, NULL, false);
 }
 
+/* At most TH_MARK_CHUNK of them: what is built for one statement goes with it. */
+static void
+mark_with_statement(const ThMark *marks, int n, TimestampTz now)
+{
+	th_store_connect();
+	if (n == 1)
+		run_mark_one(marks, now);
+	else
+		run_mark_many(marks, n, now);
+	th_store_finish();
+}
+
 void
-th_job_mark(ThMark *marks, int n)
+th_job_mark(ThMark *marks, int n, bool is_new)
 {
 	ThOwnerScope scope;
 	TimestampTz now;
@@ -151,14 +173,29 @@ th_job_mark(ThMark *marks, int n)
 	now = GetCurrentTimestamp();
 	if (n > 1)
 		n = sort_and_merge(marks, n);
+	if (is_new)
+		n = th_job_insert(marks, n, now);
+	if (n == 0)
+		return;
 
 	th_owner_enter(&scope);
+	for (int at = 0; at < n; at += TH_MARK_CHUNK)
+		mark_with_statement(marks + at, Min(TH_MARK_CHUNK, n - at), now);
+	th_owner_leave(&scope);
+}
+
+void
+th_job_mark_abandoned(void)
+{
+	ThOwnerScope scope;
+	Datum values[2] = { Int32GetDatum(TH_PRIORITY_CHANGE),
+						TimestampTzGetDatum(GetCurrentTimestamp()) };
+
+	if (th_guc_restoring)
+		return;
+	th_owner_enter(&scope);
 	th_store_connect();
-	if (n == 1)
-		run_mark_one(&marks[0], now);
-	else
-		for (int at = 0; at < n; at += MARK_CHUNK)
-			run_mark_many(marks + at, Min(MARK_CHUNK, n - at), now);
+	th_plan_run(&mark_abandoned, values, NULL, false);
 	th_store_finish();
 	th_owner_leave(&scope);
 }

@@ -16,6 +16,8 @@ typedef enum ThJobKind
 	TH_JOB_HOLD     /* subject: appointment, due at held_until */
 } ThJobKind;
 
+#define TH_JOB_KIND_COUNT (TH_JOB_HOLD + 1)
+
 /* Classes of the queue, served in this order. */
 typedef enum ThPriority
 {
@@ -36,6 +38,9 @@ typedef struct ThMark
 	int64 subject_id;
 	TimestampTz due_at;
 } ThMark;
+
+/* As many go to the table at once; a statement may touch any number of rows. */
+#define TH_MARK_CHUNK 10000
 
 typedef struct ThJob
 {
@@ -78,10 +83,18 @@ extern const char *th_job_kind_name(ThJobKind kind);
 /*
  * Marks subjects: makes their jobs, or raises the generation of those that
  * exist. A job being worked on keeps its lease. As the owner of the queue,
- * whoever calls. The array is sorted in place (lock order).
+ * whoever calls. The array is sorted in place (lock order). "is_new" says
+ * that these subjects most likely have no job, which is cheaper if true.
  * Where: any backend; not while telehealth.restoring is on (does nothing).
  */
-extern void th_job_mark(ThMark *marks, int n);
+extern void th_job_mark(ThMark *marks, int n, bool is_new);
+
+/*
+ * Marks every visit that has a meeting, or may have one, after the table of
+ * appointments was truncated: their meetings are to be removed. Where: as
+ * th_job_mark().
+ */
+extern void th_job_mark_abandoned(void);
 
 /*
  * Claims at most "limit" due jobs of one class into *jobs (current context),
