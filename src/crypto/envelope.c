@@ -88,7 +88,7 @@ th_envelope_seal(const char *secret, size_t length, const char *place)
 	th_ossl_begin();
 	cipher = th_ossl_cipher(guard);
 	is_sealed =
-		EVP_EncryptInit_ex(cipher, EVP_aes_256_gcm(), NULL, key->bytes,
+		EVP_EncryptInit_ex(cipher, th_ossl_aes_256_gcm(), NULL, key->bytes,
 						   nonce) == 1 &&
 		EVP_EncryptUpdate(cipher, NULL, &size, header, header_length) == 1 &&
 		EVP_EncryptUpdate(cipher, NULL, &size, (const unsigned char *) place,
@@ -213,7 +213,7 @@ decrypt(const Parts *parts, const ThKey *key, const char *place)
 	th_ossl_begin();
 	cipher = th_ossl_cipher(guard);
 	is_ready =
-		EVP_DecryptInit_ex(cipher, EVP_aes_256_gcm(), NULL, key->bytes,
+		EVP_DecryptInit_ex(cipher, th_ossl_aes_256_gcm(), NULL, key->bytes,
 						   parts->nonce) == 1 &&
 		EVP_DecryptUpdate(cipher, NULL, &size, parts->header,
 						  parts->header_length) == 1 &&

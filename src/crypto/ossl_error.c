@@ -56,6 +56,30 @@ th_ossl_cipher(ThGuard *guard)
 	return cipher;
 }
 
+const EVP_CIPHER *
+th_ossl_aes_256_gcm(void)
+{
+	static EVP_CIPHER *known = NULL;
+
+	if (known == NULL)
+		known = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+	if (known == NULL)
+		th_ossl_raise("find AES-256-GCM");
+	return known;
+}
+
+const EVP_MD *
+th_ossl_sha256(void)
+{
+	static EVP_MD *known = NULL;
+
+	if (known == NULL)
+		known = EVP_MD_fetch(NULL, "SHA2-256", NULL);
+	if (known == NULL)
+		th_ossl_raise("find SHA-256");
+	return known;
+}
+
 static void
 free_cipher(void *object)
 {

@@ -12,6 +12,8 @@
 #include "base/th_guard.h"
 
 struct evp_cipher_ctx_st;
+struct evp_cipher_st;
+struct evp_md_st;
 
 /* Empties the queue. Never throws. */
 extern void th_ossl_begin(void);
@@ -29,5 +31,12 @@ pg_noreturn extern void th_ossl_raise(const char *action);
  */
 extern ThGuard *th_ossl_cipher_guard(MemoryContext context);
 extern struct evp_cipher_ctx_st *th_ossl_cipher(ThGuard *guard);
+
+/*
+ * The two algorithms, looked up once a process instead of in every call.
+ * Memory: OpenSSL's, for good. Errors: XX000 if OpenSSL has none.
+ */
+extern const struct evp_cipher_st *th_ossl_aes_256_gcm(void);
+extern const struct evp_md_st *th_ossl_sha256(void);
 
 #endif /* TH_CRYPTO_OSSL_ERROR_H */

@@ -18,8 +18,11 @@
 
 #define PASSCODE_LENGTH 10
 
+/* Random bytes drawn at once for a passcode: nearly always enough. */
+#define POOL_BYTES 24
+
 static void random_bytes(void *bytes, size_t length);
-static char random_letter(void);
+static char random_letter(unsigned char *pool, int *left);
 
 char *
 th_token_hex(int bytes)
@@ -50,6 +53,8 @@ char *
 th_token_passcode(void)
 {
 	char *text = th_guard_secret(CurrentMemoryContext, PASSCODE_LENGTH + 1);
+	unsigned char pool[POOL_BYTES];
+	int left = 0;
 
 	for (;;)
 	{
@@ -60,7 +65,7 @@ th_token_passcode(void)
 
 		for (i = 0; i < PASSCODE_LENGTH; i++)
 		{
-			char c = random_letter();
+			char c = random_letter(pool, &left);
 
 			text[i] = c;
 			has_upper |= c >= 'A' && c <= 'Z';
@@ -68,8 +73,10 @@ th_token_passcode(void)
 			has_digit |= c >= '0' && c <= '9';
 		}
 		if (has_upper && has_lower && has_digit)
-			return text;
+			break;
 	}
+	explicit_bzero(pool, sizeof(pool));
+	return text;
 }
 
 void
@@ -79,7 +86,7 @@ th_sha256(const void *data, size_t length,
 	unsigned int size = 0;
 
 	th_ossl_begin();
-	if (EVP_Digest(data, length, digest, &size, EVP_sha256(), NULL) != 1 ||
+	if (EVP_Digest(data, length, digest, &size, th_ossl_sha256(), NULL) != 1 ||
 		size != TH_SHA256_BYTES)
 		th_ossl_raise("compute a digest");
 	th_ossl_end();
@@ -107,9 +114,12 @@ random_bytes(void *bytes, size_t length)
 						errmsg("could not generate random values")));
 }
 
-/* One of the letters and digits that cannot be taken for another. */
+/*
+ * One of the letters and digits that cannot be taken for another. "pool"
+ * holds "left" random bytes that were not used yet.
+ */
 static char
-random_letter(void)
+random_letter(unsigned char *pool, int *left)
 {
 	static const char letters[] =
 		"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
@@ -118,7 +128,13 @@ random_letter(void)
 
 	/* Bytes past the last whole multiple would favour the first letters. */
 	do
-		random_bytes(&byte, 1);
-	while (byte >= UCHAR_MAX + 1 - (UCHAR_MAX + 1) % count);
+	{
+		if (*left == 0)
+		{
+			random_bytes(pool, POOL_BYTES);
+			*left = POOL_BYTES;
+		}
+		byte = pool[--*left];
+	} while (byte >= UCHAR_MAX + 1 - (UCHAR_MAX + 1) % count);
 	return letters[byte % count];
 }

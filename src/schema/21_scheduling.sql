@@ -83,7 +83,6 @@ CREATE TABLE telehealth.session (
 	deviation text,
 	created_at timestamptz NOT NULL DEFAULT now(),
 	CONSTRAINT session_pkey PRIMARY KEY (clinic_id, id),
-	CONSTRAINT session_marker_key UNIQUE (clinic_id, marker),
 	CONSTRAINT session_intent_check CHECK (intent IN ('create')),
 	CONSTRAINT session_rating_check CHECK (rating BETWEEN 1 AND 5)
 );

@@ -15,19 +15,22 @@ static ThPlan insert_sessions = {
 	.text =
 		"INSERT INTO telehealth.session AS s (clinic_id, appointment_id,"
 		" patient_id, provider_id, platform, account_clinic_id, account_id, host,"
-		" marker, scheduled_at, duration)"
+		" marker, scheduled_at, duration, wish_hash, intent, intent_no, intent_at)"
 		" SELECT u.clinic_id, u.appointment_id, u.patient_id, u.provider_id,"
 		" u.platform, u.account_clinic_id, NULLIF(u.account_id, 0), u.host,"
-		" u.marker, u.scheduled_at, u.duration"
-		" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+		" u.marker, u.scheduled_at, u.duration, u.wish_hash, 'create', u.claim_no,"
+		" clock_timestamp()"
+		" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
 		" AS u (clinic_id, appointment_id, patient_id, provider_id, platform,"
-		" account_clinic_id, account_id, host, marker, scheduled_at, duration)"
+		" account_clinic_id, account_id, host, marker, scheduled_at, duration,"
+		" wish_hash, claim_no)"
 		" ON CONFLICT (clinic_id, appointment_id) WHERE retired_at IS NULL"
 		" DO NOTHING RETURNING s.id, s.marker",
-	.n_args = 11,
+	.n_args = 13,
 	.types = { INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID,
 			   TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID,
-			   TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID }
+			   TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, TEXTARRAYOID,
+			   INT8ARRAYOID }
 };
 
 static ThPlan begin_intents = {
@@ -193,10 +196,11 @@ th_session_read(uint64 row, int first, MemoryContext context)
 		(value) = th_array_timestamptz(array_, n);                             \
 	} while (0)
 
+/* New rows, intent and all; those in whose way one was keep id 0. */
 static void
 insert_new(ThSession **sessions, int n)
 {
-	Datum values[11];
+	Datum values[13];
 
 	COLLECT_INT64(values[0], clinic_id);
 	COLLECT_INT64(values[1], appointment_id);
@@ -209,6 +213,8 @@ insert_new(ThSession **sessions, int n)
 	COLLECT_TEXT(values[8], marker);
 	COLLECT_TIMESTAMPTZ(values[9], scheduled_at);
 	COLLECT_INT32(values[10], duration);
+	COLLECT_TEXT(values[11], wish_hash);
+	COLLECT_INT64(values[12], intent_no);
 	th_plan_run(&insert_sessions, values, NULL, false);
 
 	/* rows come back in the order given, less those that were in the way */
@@ -223,39 +229,51 @@ insert_new(ThSession **sessions, int n)
 	}
 }
 
+/* Rows that are there already; those that somebody newer has lose their id. */
+static void
+begin_known(ThSession **sessions, int n)
+{
+	Datum values[4];
+	bool *is_ours = palloc0_array(bool, n);
+
+	COLLECT_INT64(values[0], clinic_id);
+	COLLECT_INT64(values[1], id);
+	COLLECT_INT64(values[2], intent_no);
+	COLLECT_TEXT(values[3], wish_hash);
+	th_plan_run(&begin_intents, values, NULL, false);
+	for (uint64 row = 0; row < SPI_processed; row++)
+		is_ours[th_row_int64(row, 1) - 1] = true;
+	for (int i = 0; i < n; i++)
+		if (!is_ours[i])
+			sessions[i]->id = 0;
+}
+
 void
 th_session_begin(ThSession **sessions, const int64 *claim_nos, int n)
 {
 	ThSession **fresh;
+	ThSession **known;
 	int n_fresh = 0;
-	Datum values[4];
-	bool *is_ours;
+	int n_known = 0;
 
 	if (n == 0)
 		return;
 	th_store_connect();
 	fresh = palloc_array(ThSession *, n);
-	for (int i = 0; i < n; i++)
-		if (sessions[i]->id == 0)
-			fresh[n_fresh++] = sessions[i];
-	if (n_fresh > 0)
-		insert_new(fresh, n_fresh);
-
-	COLLECT_INT64(values[0], clinic_id);
-	COLLECT_INT64(values[1], id);
-	values[2] = th_array_int64(claim_nos, n);
-	COLLECT_TEXT(values[3], wish_hash);
-	th_plan_run(&begin_intents, values, NULL, false);
-	is_ours = palloc0_array(bool, n);
-	for (uint64 row = 0; row < SPI_processed; row++)
-		is_ours[th_row_int64(row, 1) - 1] = true;
+	known = palloc_array(ThSession *, n);
 	for (int i = 0; i < n; i++)
 	{
-		if (!is_ours[i])
-			sessions[i]->id = 0;
 		sessions[i]->has_intent = true;
 		sessions[i]->intent_no = claim_nos[i];
+		if (sessions[i]->id == 0)
+			fresh[n_fresh++] = sessions[i];
+		else
+			known[n_known++] = sessions[i];
 	}
+	if (n_fresh > 0)
+		insert_new(fresh, n_fresh);
+	if (n_known > 0)
+		begin_known(known, n_known);
 	th_store_finish();
 }
 

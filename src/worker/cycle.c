@@ -366,6 +366,7 @@ th_cycle_run(bool wants_claim, bool is_full_scan, ThCycleReport *report)
 	report->settled = settled.settled;
 	report->failed = settled.failed;
 	report->is_more_due |= settled.is_again;
+	report->next_due = settled.next_due;
 	TH_WAITPOINT("claimed");
 	take_effect(works, is_kept, n);
 	TH_WAITPOINT("settled");

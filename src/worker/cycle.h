@@ -17,7 +17,9 @@ typedef struct ThCycleReport
 	int settled;
 	int failed;
 	bool is_more_due; /* a claim came back full */
-	char held[96];    /* why outward work waits, or "" */
+	TimestampTz
+		next_due;  /* the earliest that was settled to be due later; 0: none */
+	char held[96]; /* why outward work waits, or "" */
 } ThCycleReport;
 
 /*

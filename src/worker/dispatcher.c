@@ -56,6 +56,7 @@ typedef struct Loop
 	int64 next_housekeeping_ms;
 	int64 next_full_scan_ms;
 	int64 last_empty_ms;
+	TimestampTz next_due; /* of what was settled to be due later; 0: unknown */
 	bool wants_claim;
 	bool is_more_due;
 	bool wants_full_scan;
@@ -107,6 +108,29 @@ has_more_to_claim(const Loop *loop)
 	return loop->is_more_due && th_run_ready() < th_guc_batch_size / 2;
 }
 
+/* Milliseconds until something sent back to the queue is due; -1 if unknown. */
+static int
+due_ms(const Loop *loop)
+{
+	if (loop->next_due == 0)
+		return -1;
+	return (int) Min(TimestampDifferenceMilliseconds(th_clock_now(),
+													 loop->next_due),
+					 PG_INT32_MAX);
+}
+
+/* Remembers what is due next; a claim has taken what was due before it. */
+static void
+note_due(Loop *loop, const ThCycleReport *report, bool has_claimed,
+		 TimestampTz claimed_at)
+{
+	if (has_claimed && loop->next_due <= claimed_at)
+		loop->next_due = 0;
+	if (report->next_due != 0 &&
+		(loop->next_due == 0 || report->next_due < loop->next_due))
+		loop->next_due = report->next_due;
+}
+
 /* Milliseconds the loop may wait now. */
 static int
 wait_ms(Loop *loop)
@@ -115,6 +139,7 @@ wait_ms(Loop *loop)
 	int64 limit = Max(loop->next_poll_ms - now_ms, 0);
 	int http_ms = th_http_timeout_ms(loop->engine);
 	int start_ms = th_run_wait_ms(th_clock_now());
+	int next_ms = due_ms(loop);
 
 	if (th_http_has_next(loop->engine))
 		return 0;
@@ -125,7 +150,9 @@ wait_ms(Loop *loop)
 		limit = Min(limit, http_ms);
 	if (start_ms >= 0)
 		limit = Min(limit, start_ms);
-	if (loop->wants_claim)
+	if (next_ms > 0)
+		limit = Min(limit, next_ms);
+	if (loop->wants_claim || next_ms == 0)
 		limit = Min(limit,
 					Max(loop->last_empty_ms + EMPTY_CLAIM_MS - now_ms, 0));
 	return (int) limit;
@@ -190,9 +217,10 @@ run_cycle(Loop *loop)
 	int64 now_ms = th_clock_monotonic_ms();
 	bool is_full = loop->wants_full_scan || now_ms >= loop->next_full_scan_ms;
 	bool wants_claim = now_ms >= loop->next_poll_ms ||
-					   (loop->wants_claim &&
+					   ((loop->wants_claim || due_ms(loop) == 0) &&
 						now_ms >= loop->last_empty_ms + EMPTY_CLAIM_MS) ||
 					   has_more_to_claim(loop);
+	TimestampTz started_at = th_clock_now();
 	ThCycleReport report;
 
 	if (!wants_claim && th_run_finished() == 0 && !th_pool_is_dirty())
@@ -207,6 +235,7 @@ run_cycle(Loop *loop)
 		pause_for_version(loop);
 		loop->next_poll_ms = now_ms + th_guc_poll_interval_ms;
 		loop->wants_claim = false;
+		loop->next_due = 0;
 		return;
 	}
 	loop->is_paused = false;
@@ -224,6 +253,7 @@ run_cycle(Loop *loop)
 	/* a cycle that only settled has not looked whether more is due */
 	loop->is_more_due = report.is_more_due ||
 						(loop->is_more_due && !wants_claim);
+	note_due(loop, &report, wants_claim, started_at);
 	if (!wants_claim)
 		return;
 	loop->wants_claim = false;
@@ -368,6 +398,7 @@ recover(Loop *loop)
 
 	/* the reason is elsewhere: do not spin */
 	loop->wants_claim = false;
+	loop->next_due = 0;
 	loop->next_poll_ms = th_clock_monotonic_ms() + th_guc_poll_interval_ms;
 }
 

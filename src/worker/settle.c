@@ -201,5 +201,9 @@ th_settle_works(ThWork **works, int n, TimestampTz now, bool *is_kept,
 			report->failed++;
 		if (settles[i].verb == TH_SETTLE_AGAIN)
 			report->is_again = true;
+		else if (settles[i].verb == TH_SETTLE_LATER && !settles[i].is_fenced &&
+				 (report->next_due == 0 ||
+				  settles[i].due_at < report->next_due))
+			report->next_due = settles[i].due_at;
 	}
 }

@@ -12,6 +12,8 @@ typedef struct ThSettleReport
 	int settled;
 	int failed;
 	bool is_again; /* some job is due at once */
+	TimestampTz
+		next_due; /* the earliest of those that are due later; 0: none */
 } ThSettleReport;
 
 /*
