@@ -34,6 +34,9 @@
 /* Left to the wait set, the inner epoll and a second address family. */
 #define SPARE_DESCRIPTORS 16
 
+/* What the kernel allows this process, since th_http_engine_raise_limit(). */
+static int64 descriptor_limit = PG_INT32_MAX;
+
 /* Signals that a fault raises on the faulting thread itself stay open. */
 void
 th_http_engine_enter(sigset_t *saved)
@@ -145,14 +148,11 @@ on_close_socket(void *context, curl_socket_t descriptor)
 int
 th_http_engine_limit(void)
 {
-	struct rlimit limit;
 	int64 most = Min(th_guc_max_connections,
 					 max_safe_fds / 3 - SPARE_DESCRIPTORS);
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
-		limit.rlim_cur != RLIM_INFINITY)
-		most = Min(most, ((int64) limit.rlim_cur - SPARE_DESCRIPTORS) /
-							 DESCRIPTORS_PER_EXCHANGE);
+	most = Min(most, (descriptor_limit - SPARE_DESCRIPTORS) /
+						 DESCRIPTORS_PER_EXCHANGE);
 	return (int) Max(most, 1);
 }
 
@@ -164,11 +164,17 @@ th_http_engine_raise_limit(void)
 	rlim_t wanted = (rlim_t) max_safe_fds + SPARE_DESCRIPTORS +
 					(rlim_t) th_guc_max_connections * DESCRIPTORS_PER_EXCHANGE;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return;
-	limit.rlim_cur = Min(wanted, limit.rlim_max);
-	/* If it fails, th_http_engine_limit() reckons with what there is. */
-	(void) setrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur < wanted)
+	{
+		limit.rlim_cur = Min(wanted, limit.rlim_max);
+		/* If it fails, we reckon with what there is. */
+		(void) setrlimit(RLIMIT_NOFILE, &limit);
+		(void) getrlimit(RLIMIT_NOFILE, &limit);
+	}
+	if (limit.rlim_cur != RLIM_INFINITY)
+		descriptor_limit = (int64) Min(limit.rlim_cur, PG_INT32_MAX);
 }
 
 bool

@@ -96,12 +96,20 @@ extern void th_job_mark(ThMark *marks, int n, bool is_new);
  */
 extern void th_job_mark_abandoned(void);
 
+/* What is wanted of one class. */
+typedef struct ThClaim
+{
+	TimestampTz from; /* not looking left of it */
+	int limit;
+} ThClaim;
+
 /*
- * Claims at most "limit" due jobs of one class into *jobs (current context),
- * earliest first, not looking left of "from". Returns their number.
+ * Claims due jobs into *jobs (current context): of each class, in their
+ * order, the earliest, at most "limit" together. Returns their number.
+ * "classes" has TH_PRIORITY_COUNT elements.
  */
-extern int th_job_claim(ThPriority priority, int limit, TimestampTz from,
-						TimestampTz now, ThJob **jobs);
+extern int th_job_claim(const ThClaim *classes, int limit, TimestampTz now,
+						ThJob **jobs);
 
 /* The same for due hold jobs alone, while outward work is held. */
 extern int th_job_claim_holds(int limit, TimestampTz now, ThJob **jobs);

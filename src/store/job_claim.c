@@ -23,16 +23,19 @@
 	" j.claim_no, j.generation, due.attempts + 1, j.failures, j.marked_at,"    \
 	" due.due_at"
 
+/* All classes at once: for a single visit each statement more is latency. */
 static ThPlan claim = {
-	.text =
-		"WITH due AS MATERIALIZED (SELECT q.kind, q.clinic_id, q.subject_id,"
-		" q.attempts::integer, q.due_at"
-		" FROM telehealth_private.job AS q"
-		" WHERE q.priority = $5 AND q.due_at >= $4 AND q.due_at <= $3"
-		" ORDER BY q.due_at LIMIT $6 FOR UPDATE SKIP LOCKED)" CLAIM_SET_AND_RETURN,
-	.n_args = 6,
-	.types = { TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT2OID,
-			   INT8OID }
+	.text = "WITH due AS MATERIALIZED (SELECT d.* FROM unnest($4::integer[],"
+			" $5::timestamptz[], $6::bigint[]) AS c (priority, from_at, most)"
+			" CROSS JOIN LATERAL (SELECT q.kind, q.clinic_id, q.subject_id,"
+			" q.attempts::integer, q.due_at"
+			" FROM telehealth_private.job AS q"
+			" WHERE q.priority = c.priority AND q.due_at >= c.from_at"
+			" AND q.due_at <= $3 ORDER BY q.due_at LIMIT c.most"
+			" FOR UPDATE SKIP LOCKED) AS d LIMIT $7)" CLAIM_SET_AND_RETURN,
+	.n_args = 7,
+	.types = { TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, INT4ARRAYOID,
+			   TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT8OID }
 };
 
 static ThPlan claim_holds = {
@@ -143,20 +146,29 @@ lease_end(TimestampTz now)
 }
 
 int
-th_job_claim(ThPriority priority, int limit, TimestampTz from, TimestampTz now,
-			 ThJob **jobs)
+th_job_claim(const ThClaim *classes, int limit, TimestampTz now, ThJob **jobs)
 {
 	MemoryContext context = CurrentMemoryContext;
-	Datum values[6];
+	int32 priorities[TH_PRIORITY_COUNT];
+	TimestampTz froms[TH_PRIORITY_COUNT];
+	int64 limits[TH_PRIORITY_COUNT];
+	Datum values[7];
 	int n;
 
+	for (int p = 0; p < TH_PRIORITY_COUNT; p++)
+	{
+		priorities[p] = p;
+		froms[p] = classes[p].from;
+		limits[p] = classes[p].limit;
+	}
 	th_store_connect();
 	values[0] = TimestampTzGetDatum(lease_end(now));
 	values[1] = Int32GetDatum(th_guc_max_attempts);
 	values[2] = TimestampTzGetDatum(now);
-	values[3] = TimestampTzGetDatum(from);
-	values[4] = Int16GetDatum(priority);
-	values[5] = Int64GetDatum(limit);
+	values[3] = th_array_int32(priorities, TH_PRIORITY_COUNT);
+	values[4] = th_array_timestamptz(froms, TH_PRIORITY_COUNT);
+	values[5] = th_array_int64(limits, TH_PRIORITY_COUNT);
+	values[6] = Int64GetDatum(limit);
 	th_plan_run(&claim, values, NULL, false);
 	n = read_jobs(jobs, context);
 	th_store_finish();

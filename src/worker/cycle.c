@@ -145,55 +145,64 @@ take_jobs(const ThJob *jobs, int n, TimestampTz now)
 	}
 }
 
-/* Claims of one class; true if more may be due. */
-static bool
-claim_class(ThPriority priority, int limit, bool is_full_scan, TimestampTz now,
-			int *claimed)
+/*
+ * Moves the watermarks to where the next claim has to begin. A class that
+ * came back short was read to its end, unless the claim was full before.
+ */
+static void
+move_watermarks(const ThClaim *classes, const ThJob *jobs, int n, bool is_full,
+				TimestampTz now)
 {
 	TimestampTz margin = (TimestampTz) TH_WATERMARK_MARGIN_MS * 1000;
-	TimestampTz from = is_full_scan ? DT_NOBEGIN : watermarks[priority];
-	TimestampTz last = DT_NOBEGIN;
-	ThJob *jobs;
-	int n;
+	TimestampTz last[TH_PRIORITY_COUNT];
+	int count[TH_PRIORITY_COUNT] = { 0 };
 
-	if (limit <= 0)
-		return true;
-	n = th_job_claim(priority, limit, from, now, &jobs);
 	for (int i = 0; i < n; i++)
-		last = Max(last, jobs[i].was_due_at);
-	if (n < limit)
-		watermarks[priority] = now - margin;
-	else if (last != DT_NOBEGIN)
-		watermarks[priority] = last - margin;
-	take_jobs(jobs, n, now);
-	*claimed += n;
-	return n == limit;
-}
-
-static void
-claim_all(const char *held, bool is_full_scan, TimestampTz now,
-		  ThCycleReport *report)
-{
-	int room = th_guc_batch_size - th_run_ready();
-
-	if (held != NULL)
 	{
-		ThJob *jobs;
-		int n = th_job_claim_holds(th_guc_batch_size, now, &jobs);
+		ThPriority p = jobs[i].priority;
 
-		take_jobs(jobs, n, now);
-		report->claimed += n;
-		return;
+		last[p] = count[p]++ == 0 ? jobs[i].was_due_at
+								  : Max(last[p], jobs[i].was_due_at);
 	}
 	for (int p = 0; p < TH_PRIORITY_COUNT; p++)
 	{
-		/* a visit that starts soon is taken however full we are (W13) */
-		int limit = p == TH_PRIORITY_NEAR ? Max(room, NEAR_FLOOR) : room;
-
-		if (claim_class(p, limit - report->claimed, is_full_scan, now,
-						&report->claimed))
-			report->is_more_due = true;
+		if (!is_full && count[p] < classes[p].limit)
+			watermarks[p] = now - margin;
+		else if (count[p] > 0)
+			watermarks[p] = last[p] - margin;
 	}
+}
+
+static void
+claim_held(TimestampTz now, ThCycleReport *report)
+{
+	ThJob *jobs;
+	int n = th_job_claim_holds(th_guc_batch_size, now, &jobs);
+
+	take_jobs(jobs, n, now);
+	report->claimed = n;
+}
+
+static void
+claim_all(bool is_full_scan, TimestampTz now, ThCycleReport *report)
+{
+	int room = Max(th_guc_batch_size - th_run_ready(), 0);
+	int limit = Max(room, NEAR_FLOOR);
+	ThClaim classes[TH_PRIORITY_COUNT];
+	ThJob *jobs;
+	int n;
+
+	/* a visit that starts soon is taken however full we are (W13) */
+	for (int p = 0; p < TH_PRIORITY_COUNT; p++)
+	{
+		classes[p].from = is_full_scan ? DT_NOBEGIN : watermarks[p];
+		classes[p].limit = p == TH_PRIORITY_NEAR ? limit : room;
+	}
+	n = th_job_claim(classes, limit, now, &jobs);
+	report->is_more_due = room == 0 || n >= room;
+	move_watermarks(classes, jobs, n, n == limit, now);
+	take_jobs(jobs, n, now);
+	report->claimed = n;
 }
 
 static ThAskTopic
@@ -357,7 +366,10 @@ th_cycle_run(bool wants_claim, bool is_full_scan, ThCycleReport *report)
 		/* the mock is exempt; calls that leave are held where they start */
 		if (th_guc_mock)
 			held = NULL;
-		claim_all(held, is_full_scan, now, report);
+		if (held != NULL)
+			claim_held(now, report);
+		else
+			claim_all(is_full_scan, now, report);
 		take_asks(held, now);
 		begin_intents();
 	}

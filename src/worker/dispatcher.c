@@ -45,6 +45,10 @@
 /* A claim that found nothing is not repeated sooner, however often we are woken. */
 #define EMPTY_CLAIM_MS 2
 
+/* With so many calls running, transactions are so far apart. */
+#define GATHER_CALLS 8
+#define GATHER_MS 10
+
 typedef struct Loop
 {
 	ThHttpEngine *engine;
@@ -57,7 +61,9 @@ typedef struct Loop
 	int64 next_full_scan_ms;
 	int64 last_empty_ms;
 	TimestampTz next_due; /* of what was settled to be due later; 0: unknown */
+	int64 last_cycle_ms;
 	bool wants_claim;
+	bool has_mail; /* a backend waits for an answer */
 	bool is_more_due;
 	bool wants_full_scan;
 	bool is_version_told;
@@ -131,30 +137,52 @@ note_due(Loop *loop, const ThCycleReport *report, bool has_claimed,
 		loop->next_due = report->next_due;
 }
 
-/* Milliseconds the loop may wait now. */
-static int
-wait_ms(Loop *loop)
+/*
+ * While many calls run, answers are gathered for a moment: one transaction
+ * writes many of them for little more than one. Not while places could stay
+ * empty for it. Milliseconds left of the moment.
+ */
+static int64
+gather_ms(const Loop *loop, int64 now_ms)
 {
-	int64 now_ms = th_clock_monotonic_ms();
+	if (th_http_running(loop->engine) < GATHER_CALLS || loop->has_mail ||
+		(th_run_ready() == 0 && (loop->wants_claim || loop->is_more_due)))
+		return 0;
+	return Max(loop->last_cycle_ms + GATHER_MS - now_ms, 0);
+}
+
+/* Milliseconds until there is a reason for a transaction. */
+static int64
+cycle_ms(const Loop *loop, int64 now_ms)
+{
 	int64 limit = Max(loop->next_poll_ms - now_ms, 0);
-	int http_ms = th_http_timeout_ms(loop->engine);
-	int start_ms = th_run_wait_ms(th_clock_now());
 	int next_ms = due_ms(loop);
 
-	if (th_http_has_next(loop->engine))
-		return 0;
 	if (!loop->is_paused && (th_run_finished() > 0 || th_pool_is_dirty() ||
 							 has_more_to_claim(loop)))
-		return 0;
-	if (http_ms >= 0)
-		limit = Min(limit, http_ms);
-	if (start_ms >= 0)
-		limit = Min(limit, start_ms);
+		limit = 0;
 	if (next_ms > 0)
 		limit = Min(limit, next_ms);
 	if (loop->wants_claim || next_ms == 0)
 		limit = Min(limit,
 					Max(loop->last_empty_ms + EMPTY_CLAIM_MS - now_ms, 0));
+	return Max(limit, gather_ms(loop, now_ms));
+}
+
+/* Milliseconds the loop may wait now. */
+static int
+wait_ms(const Loop *loop)
+{
+	int64 limit = cycle_ms(loop, th_clock_monotonic_ms());
+	int http_ms = th_http_timeout_ms(loop->engine);
+	int start_ms = th_run_wait_ms(th_clock_now());
+
+	if (th_http_has_next(loop->engine))
+		return 0;
+	if (http_ms >= 0)
+		limit = Min(limit, http_ms);
+	if (start_ms >= 0)
+		limit = Min(limit, start_ms);
 	return (int) limit;
 }
 
@@ -223,12 +251,15 @@ run_cycle(Loop *loop)
 	TimestampTz started_at = th_clock_now();
 	ThCycleReport report;
 
-	if (!wants_claim && th_run_finished() == 0 && !th_pool_is_dirty())
+	if (gather_ms(loop, now_ms) > 0 ||
+		(!wants_claim && th_run_finished() == 0 && !th_pool_is_dirty()))
 		return;
 	enter_phase(loop, wants_claim ? "claim" : "settle");
 	if (wants_claim && th_slot_take_wake())
 		loop->figures.wakes++;
 	th_cycle_run(wants_claim, is_full && wants_claim, &report);
+	loop->last_cycle_ms = th_clock_monotonic_ms();
+	loop->has_mail = loop->has_mail && !wants_claim;
 	leave_if_gone(&report);
 	if (report.is_version_wrong)
 	{
@@ -358,7 +389,7 @@ turn(Loop *loop)
 	if (th_slot_take_full_scan())
 		loop->wants_full_scan = true;
 	if (th_cycle_take_mail())
-		loop->wants_claim = true;
+		loop->wants_claim = loop->has_mail = true;
 	stop_on_request();
 	reload_settings(loop);
 	th_http_drive(loop->engine);

@@ -358,6 +358,8 @@ try_start(ThWork *work, const char *held, TimestampTz now)
 		refuse(work, &work->pool->refusal, now);
 		return;
 	}
+	if (!th_pool_has_room(work))
+		return;
 	at = th_pool_not_before(work, now, &why);
 	if (at > now + MAX_HOLD_US)
 	{
@@ -370,7 +372,7 @@ try_start(ThWork *work, const char *held, TimestampTz now)
 			next_start = at;
 		return;
 	}
-	if (th_pool_has_room(work) && ensure_token(work, now))
+	if (ensure_token(work, now))
 		start_call(work, now);
 }
 

@@ -7,6 +7,7 @@
 #                                  counters are $T/vendor.DELAY_MS
 #   bench_connect                  an account at $vendor_port, with limits out of
 #                                  the way
+#   bench_connect_only             the same with the limits as they are
 #   bench_hold                     no outward work from now on
 #   bench_empty                    no visits, no jobs
 #   bench_tps SCRIPT SECONDS CLIENTS OPTIONS   TPS of one pgbench run
@@ -28,8 +29,7 @@ bench_begin()
 	th_start bench "fsync = on" "synchronous_commit = on" "shared_buffers = 512MB" \
 		"max_wal_size = 8GB" "max_connections = 200" "checkpoint_timeout = 30min" \
 		"autovacuum_naptime = 5s" "telehealth.allowed_hosts = '127.0.0.1'" \
-		"telehealth.max_connections = 256" "telehealth.max_connections_per_host = 100" \
-		"telehealth.batch_size = 400" "$@"
+		"telehealth.max_connections = 256" "telehealth.max_connections_per_host = 100" "$@"
 	th_psql postgres -c "CREATE DATABASE bench"
 	th_psql bench -c "SET client_min_messages = warning; CREATE EXTENSION telehealth CASCADE"
 	printf '# %s: %s, %s cores, load %s\n' "$name" "$(postgres --version)" "$(nproc)" \
@@ -65,7 +65,13 @@ bench_connect()
 	th_psql bench -c "INSERT INTO telehealth.vendor_limit (vendor, name, value) VALUES
 		('zoom', 'light_per_second', 1000000), ('zoom', 'medium_per_second', 1000000),
 		('zoom', 'concurrent_requests', 100), ('zoom', 'host_writes_per_day', 1000000000)
-		ON CONFLICT DO NOTHING" -c "SET client_min_messages = error;
+		ON CONFLICT DO NOTHING"
+	bench_connect_only
+}
+
+bench_connect_only()
+{
+	th_psql bench -c "SET client_min_messages = error;
 		SELECT telehealth.connect_platform('zoom',
 			'{\"account_id\": \"a\", \"client_id\": \"c\", \"client_secret\": \"s\"}',
 			'{\"api_url\": \"http://127.0.0.1:$vendor_port/v2\", \"token_url\": \"http://127.0.0.1:$vendor_port/oauth/token\",
