@@ -449,6 +449,7 @@ th_cycle_housekeep(void)
 	{
 		th_history_trim(th_clock_now());
 		th_audit_chain(AUDIT_BATCH);
+		th_pool_read_limits();
 		th_transaction_commit();
 	}
 }

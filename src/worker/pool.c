@@ -71,14 +71,19 @@ find_origin(const char *url)
 	return origin;
 }
 
+/* A new bucket is full; a changed one keeps what a refusal has taught it. */
 static void
-init_bucket(ThBucket *bucket, double base)
+set_base(ThBucket *bucket, double base)
 {
+	if (bucket->base == 0)
+	{
+		bucket->rate = bucket->filled = base;
+		bucket->filled_at_ms = th_clock_monotonic_ms();
+	}
+	else if (base < bucket->rate || bucket->rate >= bucket->base)
+		bucket->rate = base;
 	bucket->base = base;
-	bucket->rate = base;
-	bucket->filled = base;
-	bucket->filled_at_ms = th_clock_monotonic_ms();
-	bucket->until = 0;
+	bucket->filled = Min(bucket->filled, base);
 }
 
 ThPoolAccount *
@@ -125,10 +130,10 @@ read_limits(ThPoolAccount *account)
 {
 	const char *vendor = account->platform->name;
 
-	init_bucket(&account->light,
-				(double) th_vendor_limit(vendor, "light_per_second", 1000));
-	init_bucket(&account->medium,
-				(double) th_vendor_limit(vendor, "medium_per_second", 1000));
+	set_base(&account->light,
+			 (double) th_vendor_limit(vendor, "light_per_second", 1000));
+	set_base(&account->medium,
+			 (double) th_vendor_limit(vendor, "medium_per_second", 1000));
 	account->max_in_flight = (int) th_vendor_limit(vendor,
 												   "concurrent_requests", 1000);
 	account->daily_limit = th_vendor_limit(vendor, "host_writes_per_day", 0);
@@ -241,8 +246,7 @@ th_pool_account(const ThAccount *row, TimestampTz now)
 		memset(account->renewals, 0, sizeof(account->renewals));
 		account->connected_at = row->connected_at;
 		take_settings(account, row);
-		if (is_new)
-			read_limits(account);
+		read_limits(account);
 		open_account(account, now);
 	}
 	else
@@ -434,6 +438,15 @@ th_pool_ended(ThWork *work, const ThMeetingAnswer *answer,
 		account->note_error = account->note_scope = NULL;
 		account->is_noted = true;
 	}
+}
+
+void
+th_pool_read_limits(void)
+{
+	ListCell *cell;
+
+	foreach(cell, accounts)
+		read_limits(lfirst(cell));
 }
 
 TimestampTz

@@ -131,6 +131,9 @@ extern void th_pool_token_answer(ThPoolAccount *account,
 /* When a work that the pool cannot take now should be due: spread along the account's rate. */
 extern TimestampTz th_pool_release_at(ThPoolAccount *account, TimestampTz from);
 
+/* Reads the limits of all accounts anew. Where: in a transaction, now and then. */
+extern void th_pool_read_limits(void);
+
 /* True if a token or a note waits to be written. */
 extern bool th_pool_is_dirty(void);
 

@@ -25,4 +25,18 @@ ok($refused > 0, 'Z9: Zoom did refuse');
 ok($refused < $N / 3, 'Z9: the rate is learned from few refusals') or diag $refused;
 ok($seconds < $N / 10 * 3, 'Z9: and used') or diag $seconds;
 
+# ---- a limit that the clinic sets is heeded without a restart
+
+$t->sql(q{INSERT INTO telehealth.vendor_limit (vendor, name, value) VALUES ('zoom', 'medium_per_second', 2)});
+my $took = 0;
+for (my $day = 2; $took < 1.5 && $day < 28; $day++)
+{
+	my $since = Time::HiRes::time();
+	$t->sql(qq{INSERT INTO telehealth.appointment (patient_id, provider_id, type, starts_at)
+		SELECT n, n, 'VIDEO', make_timestamptz(2031, 1, $day, 0, 0, 0, 'UTC') FROM generate_series(1, 6) AS n});
+	$t->poll('SELECT count(*) FROM telehealth.appointment WHERE join_url IS NULL', 0, 30);
+	$took = Time::HiRes::time() - $since;
+}
+ok($took >= 1.5, 'Z9: six creates at two a second take their time') or diag $took;
+
 finish;
