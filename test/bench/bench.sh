@@ -7,7 +7,6 @@
 #                                  counters are $T/vendor.DELAY_MS
 #   bench_connect                  an account at $vendor_port, with limits out of
 #                                  the way
-#   bench_connect_only             the same with the limits as they are
 #   bench_hold                     no outward work from now on
 #   bench_empty                    no visits, no jobs
 #   bench_tps SCRIPT SECONDS CLIENTS OPTIONS   TPS of one pgbench run
@@ -65,13 +64,7 @@ bench_connect()
 	th_psql bench -c "INSERT INTO telehealth.vendor_limit (vendor, name, value) VALUES
 		('zoom', 'light_per_second', 1000000), ('zoom', 'medium_per_second', 1000000),
 		('zoom', 'concurrent_requests', 100), ('zoom', 'host_writes_per_day', 1000000000)
-		ON CONFLICT DO NOTHING"
-	bench_connect_only
-}
-
-bench_connect_only()
-{
-	th_psql bench -c "SET client_min_messages = error;
+		ON CONFLICT DO NOTHING" -c "SET client_min_messages = error;
 		SELECT telehealth.connect_platform('zoom',
 			'{\"account_id\": \"a\", \"client_id\": \"c\", \"client_secret\": \"s\"}',
 			'{\"api_url\": \"http://127.0.0.1:$vendor_port/v2\", \"token_url\": \"http://127.0.0.1:$vendor_port/oauth/token\",
@@ -91,8 +84,8 @@ bench_empty()
 	local round
 
 	for round in 1 2 3 4 5; do
-		th_psql bench -c "SET client_min_messages = warning" -c "TRUNCATE telehealth.appointment,
-			telehealth_private.job, telehealth.session CASCADE" 2>"$T/empty.log" && return
+		th_psql bench -c "SET client_min_messages = warning" -c "TRUNCATE telehealth_private.job,
+			telehealth.appointment, telehealth.session CASCADE" 2>"$T/empty.log" && return
 	done
 	cat "$T/empty.log" >&2
 	th_fail "the tables could not be emptied"

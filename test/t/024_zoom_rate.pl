@@ -2,7 +2,7 @@
 use TelehealthTest;
 use Time::HiRes ();
 
-my $N = 300;
+my $N = 200;
 my $fake = FakeZoom->start(options => { host_daily => 0, rate => { LIGHT => 0, MEDIUM => 10 } });
 my $t = TelehealthTest->node('rate');
 $t->create_extension;
