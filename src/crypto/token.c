@@ -53,7 +53,7 @@ char *
 th_token_passcode(void)
 {
 	char *text = th_guard_secret(CurrentMemoryContext, PASSCODE_LENGTH + 1);
-	unsigned char pool[POOL_BYTES];
+	unsigned char pool[POOL_BYTES] = { 0 };
 	int left = 0;
 
 	for (;;)

@@ -96,3 +96,53 @@ BEGIN
 	RETURN v_chained;
 END
 $$;
+
+/*
+ * Partitions of a day each, of job_history, belong to the extension like the
+ * table itself. Today's is made only while nothing of today is in the
+ * default partition; tomorrow's always can be. A reader in the way is not
+ * waited for: there is time until midnight.
+ */
+CREATE FUNCTION telehealth_private.keep_history(now timestamptz, days integer, "limit" integer) RETURNS void
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+	SET lock_timeout = '100ms'
+AS $$
+DECLARE
+	v_today date := (keep_history.now AT TIME ZONE 'UTC')::date;
+	v_from timestamptz;
+	v_name text;
+BEGIN
+	FOR v_ahead IN 0 .. 1 LOOP
+		v_name := format('telehealth_private.job_history_%s', to_char(v_today + v_ahead, 'YYYYMMDD'));
+		v_from := (v_today + v_ahead)::timestamp AT TIME ZONE 'UTC';
+		CONTINUE WHEN to_regclass(v_name) IS NOT NULL OR EXISTS (
+			SELECT FROM telehealth_private.job_history_default AS h WHERE h.at >= v_from AND h.at < v_from + interval '24 hours');
+		EXECUTE format('CREATE TABLE %s PARTITION OF telehealth_private.job_history FOR VALUES FROM (%L) TO (%L)',
+			v_name, v_from, v_from + interval '24 hours');
+		EXECUTE format('COMMENT ON TABLE %s IS %L', v_name, 'What was tried on one day, UTC.');
+		EXECUTE format('ALTER EXTENSION telehealth ADD TABLE %s', v_name);
+	END LOOP;
+
+	FOR v_name IN
+		SELECT c.oid::regclass::text FROM pg_inherits AS i
+		JOIN pg_class AS c ON c.oid = i.inhrelid
+		WHERE i.inhparent = 'telehealth_private.job_history'::regclass AND c.relname ~ '^job_history_[0-9]{8}$'
+			AND to_date(right(c.relname, 8), 'YYYYMMDD') < v_today - days
+	LOOP
+		EXECUTE format('ALTER EXTENSION telehealth DROP TABLE %s', v_name);
+		EXECUTE format('DROP TABLE %s', v_name);
+	END LOOP;
+
+	DELETE FROM telehealth_private.job_history_default AS h
+	WHERE h.ctid = ANY (ARRAY (
+		SELECT o.ctid FROM telehealth_private.job_history_default AS o
+		WHERE o.at < keep_history.now - days * interval '24 hours' LIMIT "limit"));
+EXCEPTION
+	WHEN lock_not_available OR deadlock_detected THEN
+		NULL;
+	WHEN OTHERS THEN
+		RAISE WARNING USING ERRCODE = SQLSTATE, MESSAGE = format('could not keep the partitions of job_history: %s', SQLERRM),
+			HINT = 'Attempts go to telehealth_private.job_history_default meanwhile.';
+END
+$$;

@@ -235,7 +235,7 @@ COMMENT ON COLUMN telehealth_private.job.dead_at IS 'Since when it is given up.'
 
 /* ---- telehealth_private.job_history ---- */
 
-COMMENT ON TABLE telehealth_private.job_history IS 'What was tried and how it ended, for telehealth.history_days. Never dumped.';
+COMMENT ON TABLE telehealth_private.job_history IS 'What was tried and how it ended, for telehealth.history_days, in a partition a day (UTC). Never dumped.';
 COMMENT ON COLUMN telehealth_private.job_history.at IS 'When it ended.';
 COMMENT ON COLUMN telehealth_private.job_history.kind IS 'Of the job.';
 COMMENT ON COLUMN telehealth_private.job_history.clinic_id IS 'Of the job.';
@@ -360,6 +360,7 @@ COMMENT ON FUNCTION telehealth_private.story_of_rows(bigint, bigint) IS 'Part of
 COMMENT ON FUNCTION telehealth_private.story_of_work(bigint, bigint) IS 'Part of explain_appointment(): history and queue.';
 COMMENT ON FUNCTION telehealth_private.story_now(bigint, bigint) IS 'Part of explain_appointment(): how it stands.';
 COMMENT ON FUNCTION telehealth_private.audit_text(telehealth.audit_log) IS 'What the hash of an audit row covers.';
+COMMENT ON FUNCTION telehealth_private.keep_history(timestamptz, integer, integer) IS 'Makes the next daily partitions of job_history, drops those older than so many days, and removes at most so many such rows of the default one. For the dispatcher, as the owner.';
 COMMENT ON FUNCTION telehealth_private.chain_audit(integer) IS 'Chains at most so many audit rows by hash; returns their number. For the dispatcher.';
 COMMENT ON FUNCTION telehealth_private.worker_slots() IS 'The dispatcher of this database as shared memory tells; one row, also when there is none.';
 COMMENT ON FUNCTION telehealth_private.key_status() IS 'Where the keys come from (for those who may read all settings) and whether they can be read.';

@@ -10,6 +10,7 @@
 
 #include "base/th_guc.h"
 #include "store/history.h"
+#include "store/owner.h"
 #include "store/plans.h"
 
 /* Rows removed in one go, so that a settle never waits long behind it. */
@@ -33,13 +34,10 @@ static ThPlan write_history = {
 			   INT4ARRAYOID, TIMESTAMPTZARRAYOID }
 };
 
-static ThPlan trim_history = {
-	.text = "DELETE FROM telehealth_private.job_history_default AS h"
-			" WHERE h.ctid = ANY (ARRAY (SELECT o.ctid"
-			" FROM telehealth_private.job_history_default AS o"
-			" WHERE o.at < $1 LIMIT $2))",
-	.n_args = 2,
-	.types = { TIMESTAMPTZOID, INT4OID }
+static ThPlan keep_history = {
+	.text = "SELECT telehealth_private.keep_history($1, $2, $3)",
+	.n_args = 3,
+	.types = { TIMESTAMPTZOID, INT4OID, INT4OID }
 };
 
 static ThPlan chain_audit = { .text =
@@ -134,20 +132,21 @@ th_history_write(const ThHistory *rows, int n)
 	th_store_finish();
 }
 
-int64
-th_history_trim(TimestampTz now)
+void
+th_history_keep(TimestampTz now)
 {
-	Datum values[2];
-	int64 n;
+	ThOwnerScope scope;
+	Datum values[3];
 
+	values[0] = TimestampTzGetDatum(now);
+	values[1] = Int32GetDatum(th_guc_history_days);
+	values[2] = Int32GetDatum(TRIM_ROWS);
+	/* tables are made and dropped, which a worker_role may not */
+	th_owner_enter(&scope);
 	th_store_connect();
-	values[0] = TimestampTzGetDatum(now - (TimestampTz) th_guc_history_days *
-											  USECS_PER_DAY);
-	values[1] = Int32GetDatum(TRIM_ROWS);
-	th_plan_run(&trim_history, values, NULL, false);
-	n = (int64) SPI_processed;
+	th_plan_run(&keep_history, values, NULL, false);
 	th_store_finish();
-	return n;
+	th_owner_leave(&scope);
 }
 
 int64

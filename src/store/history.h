@@ -26,8 +26,12 @@ typedef struct ThHistory
 
 extern void th_history_write(const ThHistory *rows, int n);
 
-/* Removes history older than telehealth.history_days, some rows at a time; returns the number. */
-extern int64 th_history_trim(TimestampTz now);
+/*
+ * Makes the partitions of today and tomorrow, drops those older than
+ * telehealth.history_days, and trims the default one. Where: a transaction
+ * of its own, now and then.
+ */
+extern void th_history_keep(TimestampTz now);
 
 /* Chains audit rows not chained yet by hash, at most "limit"; returns the number. */
 extern int64 th_audit_chain(int limit);

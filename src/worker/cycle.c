@@ -445,9 +445,14 @@ th_cycle_housekeep(void)
 {
 	ThCycleReport report;
 
+	/* tables are made and dropped: their locks go before the rest begins */
 	if (begin("housekeeping", &report))
 	{
-		th_history_trim(th_clock_now());
+		th_history_keep(th_clock_now());
+		th_transaction_commit();
+	}
+	if (begin("housekeeping", &report))
+	{
 		th_audit_chain(AUDIT_BATCH);
 		th_pool_read_limits();
 		th_transaction_commit();
