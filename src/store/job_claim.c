@@ -314,9 +314,10 @@ settle_others(ThSettle **settles, int n, TimestampTz now)
 		const ThSettle *settle = settles[i];
 
 		jobs[i] = &settle->job;
+		/* nothing is due in the past: claims look only a little way back */
 		dues[i] = settle->verb == TH_SETTLE_DEAD    ? 0
 				  : settle->verb == TH_SETTLE_AGAIN ? now
-													: settle->due_at;
+													: Max(settle->due_at, now);
 		failures[i] = settle->failures;
 		priorities[i] = settle->priority;
 		waits[i] = settle->waiting_for;
