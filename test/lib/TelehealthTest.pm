@@ -333,6 +333,37 @@ sub connect_zoom
 		(defined $opt{role} ? (role => $opt{role}) : ()));
 }
 
+# Limits of Zoom that are no part of the test, or those given; a hash reference
+# first is options: db.
+sub widen_limits
+{
+	my ($self, @args) = @_;
+	my %o = ref $args[0] ? %{ shift @args } : ();
+	my %limits = (
+		light_per_second => 2000,
+		medium_per_second => 2000,
+		concurrent_requests => 20,
+		host_writes_per_day => 100_000,
+		@args);
+
+	return $self->sql(
+		'INSERT INTO telehealth.vendor_limit (vendor, name, value) VALUES '
+		  . join(', ', map { "('zoom', '$_', $limits{$_})" } sort keys %limits),
+		%o);
+}
+
+# Providers 1 to n, whose hosts are the fake's twenty in turn
+sub add_hosts
+{
+	my ($self, $n, %o) = @_;
+
+	return $self->sql(
+		'INSERT INTO telehealth.provider (id, platform_user)'
+		  . " SELECT n, format('host%s\@clinic.example', (n - 1) % 20 + 1)"
+		  . ' FROM generate_series(1, ' . ($n // 20) . ') AS n',
+		%o);
+}
+
 # Insert a VIDEO appointment; returns its id.  Columns as given; visits of one
 # node follow each other, so that they never overlap.  A hash reference first
 # is options: db, role, clinic.
@@ -370,6 +401,30 @@ sub await
 	return decode_json($text);
 }
 
+# Wait until no job is left
+sub drained
+{
+	my ($self, $limit_s, %o) = @_;
+	return $self->poll('SELECT count(*) FROM telehealth_private.job', 0, $limit_s // 30, %o);
+}
+
+# The live session of an appointment, as a hash
+sub session
+{
+	my ($self, $id, %o) = @_;
+	return $self->row(
+		"SELECT * FROM telehealth.session WHERE appointment_id = $id AND retired_at IS NULL",
+		%o);
+}
+
+# What check_platform() finds, by the name of the check
+sub checks
+{
+	my ($self, $account, %o) = @_;
+	return { map { $_->{check_name} => $_ }
+		  $self->rows("SELECT * FROM telehealth.check_platform($account)", %o) };
+}
+
 sub _worker_pid
 {
 	my ($self, $type, $db) = @_;
@@ -381,6 +436,16 @@ sub _worker_pid
 }
 
 sub launcher_pid { my $self = shift; return $self->_worker_pid('telehealth launcher') }
+
+# End the dispatcher; the pid of the next one
+sub restart_dispatcher
+{
+	my ($self, $db) = @_;
+	my $pid = $self->dispatcher_pid($db);
+
+	$self->sql("SELECT pg_terminate_backend($pid)");
+	return $self->wait_dispatcher($db, other => $pid);
+}
 
 sub dispatcher_pid
 {

@@ -16,13 +16,8 @@ $t->create_extension;
 sub limits
 {
 	my (%o) = @_;
-	$t->sql(q{
-		INSERT INTO telehealth.vendor_limit (vendor, name, value) VALUES
-			('zoom', 'light_per_second', 2000), ('zoom', 'medium_per_second', 2000),
-			('zoom', 'concurrent_requests', 20), ('zoom', 'host_writes_per_day', 100000);
-		INSERT INTO telehealth.provider (id, platform_user)
-			SELECT n, format('host%s@clinic.example', n % 20 + 1) FROM generate_series(1, 500) AS n;
-	}, %o);
+	$t->widen_limits(\%o);
+	$t->add_hosts(500, %o);
 	return;
 }
 limits();

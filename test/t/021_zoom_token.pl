@@ -13,13 +13,8 @@ sub prepare
 	my ($db) = @_;
 
 	$t->create_extension($db);
-	$t->sql(q{
-		INSERT INTO telehealth.vendor_limit (vendor, name, value) VALUES
-			('zoom', 'light_per_second', 2000), ('zoom', 'medium_per_second', 2000),
-			('zoom', 'concurrent_requests', 20), ('zoom', 'host_writes_per_day', 100000);
-		INSERT INTO telehealth.provider (id, platform_user)
-			SELECT n, format('host%s@clinic.example', n) FROM generate_series(1, 20) AS n;
-	}, db => $db);
+	$t->widen_limits({ db => $db });
+	$t->add_hosts(20, db => $db);
 	return;
 }
 
@@ -39,18 +34,12 @@ sub insert_visits
 	sub state_day { return $day++ }
 }
 
-sub drained
-{
-	my (%o) = @_;
-	return $t->poll('SELECT count(*) FROM telehealth_private.job', 0, 30, %o);
-}
-
 sub linked
 {
 	my ($n, $name, %o) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-	return ok(drained(%o)
+	return ok($t->drained(30, %o)
 		  && $t->sql('SELECT count(*) FROM telehealth.appointment WHERE join_url IS NOT NULL', %o) == $n,
 		$name);
 }
@@ -67,13 +56,6 @@ sub health
 {
 	my ($check, %o) = @_;
 	return $t->row("SELECT * FROM telehealth.health WHERE check_name = '$check'", %o);
-}
-
-sub checks
-{
-	my ($account, %o) = @_;
-	return { map { $_->{check_name} => $_ }
-		  $t->rows("SELECT * FROM telehealth.check_platform($account)", %o) };
 }
 
 sub token_calls { return $fake->state->{token_calls} }
@@ -96,9 +78,7 @@ insert_visits(60);
 linked(60, 'sixty visits at once are made');
 is(token_calls(), 1, 'Z5: they share one token');
 
-my $pid = $t->dispatcher_pid;
-$t->sql("SELECT pg_terminate_backend($pid)");
-ok($t->wait_dispatcher(undef, other => $pid), 'the dispatcher is started again');
+ok($t->restart_dispatcher, 'the dispatcher is started again');
 insert_visits(10);
 linked(70, 'it goes on');
 is(token_calls(), 1, 'Z5: a restart of the dispatcher asks for no token');
@@ -108,6 +88,9 @@ $t->wait_dispatcher;
 insert_visits(10);
 linked(80, 'the server is started again');
 is(token_calls(), 1, 'Z5: a restart of the server asks for no token');
+is($t->sql(q{SELECT string_agg(CASE WHEN octet_length(envelope) > 150 AND position('eyJ'::bytea IN envelope) = 0
+		THEN 'sealed' ELSE encode(envelope, 'escape') END, ' ') FROM telehealth_private.token_cache}),
+	'sealed', 'Z5: it was kept, sealed');
 
 # All of them are under way when the token dies
 $fake->options(latency_ms => 50);
@@ -153,9 +136,11 @@ is(status($account)->{last_error}, undef, 'and clears the trouble');
 
 $before = token_calls();
 $t->connect_zoom($fake, client_secret => 'wrong-secret');
-$visit = $t->insert_visit(provider_id => 4);
+$visit = $t->insert_visit(provider_id => 4, starts_at => \"now() + interval '3 hours'");
 ok($t->poll("SELECT waiting_for FROM telehealth.job_status WHERE subject_id = $visit", 'credentials_refused'),
 	'a wrong secret makes the work wait');
+is($t->sql("SELECT reason FROM telehealth.not_ready WHERE appointment_id = $visit"), 'credentials_refused',
+	'M6: not_ready names the visit and the reason');
 is(status($account)->{status}, 'error', 'and the account say error');
 like(status($account)->{last_error}, qr/Invalid client_id or client_secret/, 'with the words of Zoom');
 unlike($t->log_text . $t->sql("SELECT string_agg(h::text, ' ') FROM telehealth_private.job_history AS h"),
@@ -163,7 +148,7 @@ unlike($t->log_text . $t->sql("SELECT string_agg(h::text, ' ') FROM telehealth_p
 insert_visits(5);
 ok($t->poll("SELECT count(*) FROM telehealth.job_status WHERE waiting_for = 'credentials_refused'", 6), 'others wait with it');
 is(token_calls() - $before, 1, 'one request was enough to know');
-like(checks($account)->{token}{detail}, qr/Invalid client_id/, 'check_platform tells the same');
+like($t->checks($account)->{token}{detail}, qr/Invalid client_id/, 'check_platform tells the same');
 is(token_calls() - $before, 1, 'and does not ask again at once');
 $t->connect_zoom($fake);
 linked(127, 'the right secret ends it');
@@ -177,7 +162,7 @@ linked(128, 'a clock ahead of ours');
 my $row = status($account);
 ok(abs($row->{life} - 10800) < 60, 'Z6: the expiry is an instant of the Date header') or diag $row->{life};
 ok(abs($row->{skew} - 7200) < 5, 'Z7: the skew is known') or diag $row->{skew};
-my $check = checks($account);
+my $check = $t->checks($account);
 is($check->{clock}{status}, 'warning', 'Z7: check_platform warns of it');
 like($check->{clock}{detail}, qr/7(?:19\d|20\d) s/, 'Z7: with its size');
 ok($check->{token}{status} eq 'ok' && $check->{token}{detail} =~ /valid for (\d+) s/ && $1 > 3500 && $1 <= 3600,
@@ -188,19 +173,17 @@ $t->connect_zoom($fake);
 $before = token_calls();
 insert_visits(1) and linked(128 + $_, "a clock behind ours, visit $_") for 1 .. 3;
 is(token_calls() - $before, 1, 'Z7: behind ours, the token is not taken for expired');
-$pid = $t->dispatcher_pid;
-$t->sql("SELECT pg_terminate_backend($pid)");
-$t->wait_dispatcher(undef, other => $pid);
+$t->restart_dispatcher;
 insert_visits(1);
 linked(132, 'the dispatcher starts anew');
 is(token_calls() - $before, 1, 'Z7: nor by a new dispatcher');
-is(checks($account)->{clock}{status}, 'warning', 'Z7: which knows of the clock too');
+is($t->checks($account)->{clock}{status}, 'warning', 'Z7: which knows of the clock too');
 
 $fake->options(date_skew_s => 0);
 $t->connect_zoom($fake);
 insert_visits(1);
 linked(133, 'a good clock');
-is(checks($account)->{clock}{status}, 'ok', 'Z7: no warning without cause');
+is($t->checks($account)->{clock}{status}, 'ok', 'Z7: no warning without cause');
 
 # A short life is seen to end, and is not asked for in a loop
 $fake->options(expires_in => 4);
@@ -213,7 +196,7 @@ while (time < $end)
 {
 	insert_visits(1);
 	$n++;
-	drained() or last;
+	$t->drained or last;
 }
 is($t->sql('SELECT count(*) FROM telehealth.appointment WHERE join_url IS NOT NULL'), $n, 'visits come while tokens run out');
 is(refusals(), $refused, 'Z6: no token is used after its end');

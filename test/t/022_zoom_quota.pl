@@ -11,19 +11,9 @@ my $fake = FakeZoom->start(
 	options => { host_daily => 3, daily_reset_s => 4, rate => { LIGHT => 0, MEDIUM => 0 } });
 my $t = TelehealthTest->node('quota');
 $t->create_extension;
-$t->sql(q{
-	INSERT INTO telehealth.vendor_limit (vendor, name, value) VALUES
-		('zoom', 'light_per_second', 2000), ('zoom', 'medium_per_second', 2000),
-		('zoom', 'concurrent_requests', 1), ('zoom', 'host_writes_per_day', 20);
-	INSERT INTO telehealth.provider (id, platform_user)
-		SELECT n, format('host%s@clinic.example', n) FROM generate_series(1, 20) AS n;
-});
+$t->widen_limits(concurrent_requests => 1, host_writes_per_day => 20);
+$t->add_hosts;
 my $account = $t->connect_zoom($fake);
-
-sub drained
-{
-	return $t->poll('SELECT count(*) FROM telehealth_private.job', 0, $_[0] // 30);
-}
 
 # n visits of a provider, the first "in" from now, each of five minutes
 sub visits
@@ -45,14 +35,6 @@ sub waiting
 
 sub creates { return $fake->count('POST /v2/users/{id}/meetings') }
 
-sub restart_dispatcher
-{
-	my $pid = $t->dispatcher_pid;
-
-	$t->sql("SELECT pg_terminate_backend($pid)");
-	return $t->wait_dispatcher(undef, other => $pid);
-}
-
 # ---- Zoom says that the day is over for a host
 
 my @ids = visits(1, 5, '2 days');
@@ -69,7 +51,7 @@ like($t->sql("SELECT string_agg(concat_ws(' ', result, next), E'\n') FROM telehe
   for $t->sql("SELECT min(subject_id) FROM telehealth.job_status WHERE waiting_for = 'quota_until'");
 my @others = visits(2, 1, '2 days');
 ok($t->await($others[0])->{join_url}, 'Z8: another host goes on');
-ok(drained(), 'Z8: when it is over the rest is made');
+ok($t->drained, 'Z8: when it is over the rest is made');
 is(scalar($fake->live_meetings), 6, 'Z8: all of it, once');
 ok($fake->state->{answers}{'POST /v2/users/{id}/meetings 429'} <= 2, 'Z8: one refusal is enough to know');
 is($t->sql('SELECT count(*) FROM telehealth.dead_jobs'), 0, 'Z8: nothing died of it');
@@ -94,7 +76,7 @@ waiting('quota_until', 7, 'Z8: the reserve ends too');
 $t->fails_ok("SELECT telehealth.await_meeting($near[0], '100 ms')", { sqlstate => '55000', detail => qr/^quota_until/ },
 	'Z8: await_meeting tells it');
 is($t->sql("SELECT reason FROM telehealth.not_ready WHERE appointment_id = $near[0]"), 'quota_until', 'Z8: not_ready has it');
-ok(restart_dispatcher(), 'a new dispatcher');
+ok($t->restart_dispatcher, 'a new dispatcher');
 $sent = creates();
 $t->sql("SELECT telehealth.ensure_meeting($ids[24])");
 @others = visits(4, 1, '3 days');
@@ -102,7 +84,7 @@ $t->await($others[0]);
 waiting('quota_until', 7, 'Z8: has not forgotten the day');
 is(creates() - $sent, 1, 'Z8: and sends nothing for that host');
 $t->sql("DELETE FROM telehealth.appointment WHERE provider_id = 3");
-ok(drained(), 'Z8: removals are not counted');
+ok($t->drained, 'Z8: removals are not counted');
 is(scalar(grep { $_->{host_email} eq 'host3@clinic.example' } $fake->live_meetings), 0, 'Z8: they all went through');
 
 # ---- who goes first
@@ -118,7 +100,7 @@ my @made = visits(6, 4, '6 days');
 @near = visits(7, 2, '2 minutes');
 my $since = $fake->state->{requests_total};
 $t->sql('SELECT telehealth.resume_outbound()');
-ok(drained(), 'they are done');
+ok($t->drained, 'they are done');
 my $order = join ' ', map { $_->{method} eq 'POST' ? ($_->{path} =~ /host7/ ? 'near' : 'create') : 'update' }
   grep { $_->{method} =~ /^(?:POST|PATCH)$/ } $fake->requests(since => $since);
 like($order, qr/^near near (?:create ){4}(?:update ?){4}$/, 'Z8: near starts, then creates, then updates') or diag $order;
@@ -130,7 +112,7 @@ for my $minute (1 .. 10)
 {
 	$t->sql("UPDATE telehealth.appointment SET duration = 10 + $minute, timezone = 'Europe/Berlin' WHERE id = $made[3]");
 }
-ok(drained(), 'ten edits settle');
+ok($t->drained, 'ten edits settle');
 my @patches = grep { $_->{method} eq 'PATCH' } $fake->requests(since => $since);
 is(scalar(@patches), 1, 'Z8: ten edits are one PATCH');
 like($patches[0]{body}, qr/"duration":\s*20\b/, 'Z8: with the last of them');
@@ -138,7 +120,7 @@ like($patches[0]{body}, qr/"duration":\s*20\b/, 'Z8: with the last of them');
 # Back and forth is nothing to send
 $since = $fake->state->{requests_total};
 $t->sql("UPDATE telehealth.appointment SET duration = 25 WHERE id = $made[3]; UPDATE telehealth.appointment SET duration = 20 WHERE id = $made[3]");
-ok(drained(), 'an edit and its reverse settle');
+ok($t->drained, 'an edit and its reverse settle');
 is(scalar(grep { $_->{method} eq 'PATCH' } $fake->requests(since => $since)), 0, 'Z8: and cost no write');
 
 finish;

@@ -23,8 +23,6 @@ $t->create_extension;
 my $data = $t->data_dir;
 my $key_file = "$data/telehealth.key";
 
-sub drained { return $t->poll('SELECT count(*) FROM telehealth_private.job', 0, $_[0] // 20) }
-
 # True if the bytes stand in any file below a folder
 sub found_below
 {
@@ -78,10 +76,10 @@ my $visit = $t->sql(q{
 	VALUES (5, 1, 'VIDEO', now() + interval '3 hours', 'Canarytitle', 'Canaryreason') RETURNING id}, role => 'app1');
 ok($t->await($visit, role => 'app1')->{join_url}, 'an app role books and awaits');
 $t->sql("UPDATE telehealth.appointment SET starts_at = starts_at + interval '1 hour' WHERE id = $visit", role => 'app1');
-ok(drained(), 'and reschedules');
+ok($t->drained, 'and reschedules');
 $fake->revoke_tokens;
 $t->sql("UPDATE telehealth.appointment SET duration = 40 WHERE id = $visit", role => 'app1');
-ok(drained(), 'a token was refreshed');
+ok($t->drained, 'a token was refreshed');
 
 my $log = $t->log_text(0);
 ok(index($log, $SECRET) < 0, 'S1: the secret is nowhere in the log');
@@ -106,7 +104,7 @@ for my $view (map { $_->{v} } $t->rows(q{SELECT c.oid::regclass::text AS v FROM 
 $fake->options(canaries => []);
 $t->sql(q{INSERT INTO telehealth.disclosure_policy (clinic_id, target, fact, is_allowed) VALUES (1, 'zoom', 'title', true)}, role => 'admin');
 $t->sql("SELECT telehealth.ensure_meeting($visit)", role => 'app1');
-ok(drained(), 'a policy row is followed');
+ok($t->drained, 'a policy row is followed');
 my ($told) = $fake->live_meetings;
 is($told->{topic}, 'Canarytitle', 'P1: a fact leaves when a policy row says so');
 
@@ -176,7 +174,7 @@ is($t->sql(q{SELECT count(*) FROM telehealth.health WHERE check_name = 'outbound
 $t->sql('SELECT telehealth.resume_outbound()', role => 'admin');
 ok($t->await($paused)->{join_url}, 'D9: resumed, it goes on');
 $t->sql("SELECT telehealth.configure_platform($account, '{\"mute_upon_entry\": true}')", role => 'admin');
-ok(drained(), 'D9: configured by the admin');
+ok($t->drained, 'D9: configured by the admin');
 
 # ---- keys
 

@@ -15,13 +15,8 @@ my $t = TelehealthTest->node('storm',
 		'telehealth.lease_seconds' => 10,
 	});
 $t->create_extension;
-$t->sql(q{
-	INSERT INTO telehealth.vendor_limit (vendor, name, value) VALUES
-		('zoom', 'light_per_second', 2000), ('zoom', 'medium_per_second', 2000),
-		('zoom', 'concurrent_requests', 50), ('zoom', 'host_writes_per_day', 100000);
-	INSERT INTO telehealth.provider (id, platform_user)
-		SELECT n, format('host%s@clinic.example', n % 20 + 1) FROM generate_series(1, 50) AS n;
-});
+$t->widen_limits(concurrent_requests => 50);
+$t->add_hosts(50);
 $t->connect_zoom($fake);
 
 # 20 % lost answers, 10 % errors of several kinds, tokens revoked in between.

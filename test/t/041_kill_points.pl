@@ -13,10 +13,7 @@ my $t = TelehealthTest->node('kill_points',
 		'telehealth.lease_seconds' => 2,
 	});
 $t->create_extension;
-$t->sql(q{
-	INSERT INTO telehealth.vendor_limit (vendor, name, value) VALUES
-		('zoom', 'light_per_second', 2000), ('zoom', 'medium_per_second', 2000),
-		('zoom', 'host_writes_per_day', 100000)});
+$t->widen_limits;
 $t->connect_zoom($fake);
 
 if (!defined $t->row(q{SELECT current_setting('telehealth.debug_crash_at', true) AS it})->{it})

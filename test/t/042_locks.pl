@@ -11,10 +11,7 @@ my $fake = FakeZoom->start(
 my $t = TelehealthTest->node('locks',
 	conf => { max_connections => $BOOKERS + 30, 'telehealth.lease_seconds' => 3 });
 $t->create_extension;
-$t->sql(q{
-	INSERT INTO telehealth.vendor_limit (vendor, name, value) VALUES
-		('zoom', 'light_per_second', 2000), ('zoom', 'medium_per_second', 2000),
-		('zoom', 'host_writes_per_day', 100000)});
+$t->widen_limits;
 $t->connect_zoom($fake);
 
 my $is_debug =

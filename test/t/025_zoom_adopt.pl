@@ -1,0 +1,128 @@
+# A lost answer is not a second meeting (Z1): what may have been made is
+# looked for by its marker, adopted, and only then made again.
+use TelehealthTest;
+
+my $fake = FakeZoom->start(options => { host_daily => 100_000 });
+my $t = TelehealthTest->node('adopt',
+	conf => { 'telehealth.request_timeout_ms' => 300, 'telehealth.connect_timeout_ms' => 300 });
+$t->create_extension;
+$t->widen_limits;
+$t->add_hosts;
+
+# Roomier than the server's own timeout, on purpose
+my $account = $t->connect_zoom($fake, settings => { timeout_ms => 1500 });
+
+sub live_of
+{
+	my ($host) = @_;
+	return grep { $_->{host_email} eq "host$host\@clinic.example" } $fake->live_meetings;
+}
+
+sub outcomes
+{
+	my ($id, $outcome) = @_;
+	return $t->sql("SELECT count(*) FROM telehealth_private.job_history WHERE subject_id = $id AND outcome = '$outcome'");
+}
+
+sub creates { return $fake->count('POST /v2/users/{id}/meetings') }
+
+# creates answered by this
+sub next_create
+{
+	my ($fault, $times) = @_;
+	$fake->faults({ match => { method => 'POST', path_regex => '/meetings$', times => $times // 1 }, fault => $fault });
+	return;
+}
+
+# Adopted, once, by one create, and with its link
+sub is_adopted
+{
+	my ($host, $id, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $drained = $t->drained;
+	my @live = live_of($host);
+
+	return ok($drained && @live == 1 && $t->sql("SELECT count(join_url) FROM telehealth.appointment WHERE id = $id AND meeting_id = '$live[0]{id}'") == 1
+		  && outcomes($id, 'adopted') == 1, $name)
+	  || diag explain \@live, [ $t->rows("SELECT * FROM telehealth.explain_appointment($id)") ];
+}
+
+# ---- the answer is lost
+
+my $n = creates() // 0;
+next_create({ kind => 'cut_after' });
+my $visit = $t->insert_visit(provider_id => 1);
+is_adopted(1, $visit, 'Z1: a lost answer is not a second meeting');
+is(creates() - $n, 1, 'Z1: nobody asked for another');
+like($t->sql("SELECT string_agg(concat_ws(': ', what, result), E'\n') FROM telehealth.explain_appointment($visit)"),
+	qr/look for a meeting made before.*found and adopted/, 'Z1: the story tells it');
+next_create({ kind => 'wrong_body', variant => 'truncated' });
+is_adopted(2, $t->insert_visit(provider_id => 2), 'Z1: nor is an answer that cannot be read');
+next_create({ kind => 'status', code => 502, effect => 1 });
+is_adopted(3, $t->insert_visit(provider_id => 3), 'Z1: nor one of somebody in between');
+
+# what was certainly not made is not looked for
+$n = creates();
+next_create({ kind => 'status', code => 429, body => { code => 429, message => 'Too many requests' } });
+$visit = $t->insert_visit(provider_id => 4);
+ok($t->await($visit)->{join_url} && $t->drained, 'a create that was refused is made again');
+is($t->sql("SELECT count(*) FROM telehealth_private.job_history WHERE subject_id = $visit AND action = 'find'"), 0, 'Z1: without a search');
+is(scalar(live_of(4)), 1, 'Z1: once');
+
+# ---- the list is long, late, or has only the beginning of an agenda
+
+$fake->edit_meeting(create => { host => 'host6@clinic.example' }) for 1 .. 320;
+next_create({ kind => 'cut_after' });
+$visit = $t->insert_visit(provider_id => 6);
+ok($t->drained && outcomes($visit, 'adopted') == 1, 'Z1: the marker is found on a later page');
+is(scalar(live_of(6)), 321, 'Z1: and once only');
+
+$fake->options(list_lag_ms => 1500);
+next_create({ kind => 'cut_after' });
+is_adopted(7, $t->insert_visit(provider_id => 7), 'Z1: also when the list of meetings lags behind');
+$fake->options(list_lag_ms => 0);
+
+$t->sql(q{INSERT INTO telehealth.disclosure_policy (target, fact, is_allowed) VALUES ('zoom', 'reason', true)});
+next_create({ kind => 'cut_after' });
+is_adopted(8, $t->insert_visit(provider_id => 8, reason => 'a long reason ' x 100),
+	'Z1: the marker is in the part of the agenda that a list shows');
+ok(length((live_of(8))[0]{agenda}) > 1000, 'Z1: of a long agenda');
+$t->sql('DELETE FROM telehealth.disclosure_policy');
+
+# ---- the effect comes after we have given up
+
+# We wait 1500 ms, and as long again until "not there" is believed.  Two at a
+# time: more would look like a host that is down, and be left alone for longer.
+next_create({ kind => 'delay', ms => 2600, effect => 'last' }, 2);
+my @late = map { $t->insert_visit(provider_id => $_, starts_at => '2031-05-05 10:00Z') } 9 .. 10;
+ok($t->poll("SELECT count(*) FROM telehealth.job_status WHERE failures > 0", 2), 'two answers are lost');
+$t->sql("SELECT telehealth.retry_job('meeting', $_)") for @late;
+ok($t->drained, 'and their effects come late');
+for my $i (0, 1)
+{
+	is_adopted(9 + $i, $late[$i], "Z1: visit $i has one meeting");
+	ok($t->sql("SELECT count(*) FROM telehealth_private.job_history WHERE subject_id = $late[$i] AND action = 'find' AND outcome = 'ok'") > 0,
+		'Z1: which was not there at first');
+}
+
+# it never came: after a while "not there" is believed
+$n = creates();
+next_create({ kind => 'cut_before' });
+$visit = $t->insert_visit(provider_id => 11);
+$t->await($visit);
+ok($t->drained && live_of(11) == 1 && creates() - $n == 2, 'Z1: what was not made is made again');
+
+# ---- two of ours are found: what a former version, or a person, left behind
+
+$fake->faults({ match => { method => 'POST', path_regex => '/meetings$', times => 1 }, fault => { kind => 'cut_after' } },
+	{ match => { method => 'GET', path_regex => '/users/.*/meetings$' }, fault => { kind => 'status', code => 500 } });
+$visit = $t->insert_visit(provider_id => 14);
+ok($t->poll("SELECT failures > 0 FROM telehealth.job_status WHERE subject_id = $visit"), 'an outcome stays unknown');
+$fake->edit_meeting(create => { host => 'host14@clinic.example', topic => 'twin', agenda => 'telehealth ref ' . $t->session($visit)->{marker} });
+is(scalar(live_of(14)), 2, 'two carry the marker');
+$fake->faults;
+$t->sql("SELECT telehealth.retry_job('meeting', $visit)");
+is_adopted(14, $visit, 'Z1: one is adopted, the other removed');
+is(join(' ', $fake->duplicates), '', 'Z1: no marker lives twice');
+
+finish;
