@@ -93,7 +93,7 @@ JOIN pg_attribute AS a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
 JOIN pg_attribute AS f ON f.attrelid = c.confrelid AND f.attnum = c.confkey[1]
 WHERE c.contype = 'f' AND (a.attname <> 'clinic_id' OR f.attname <> 'clinic_id');
 
-/* Row security, enabled and forced, by may_see() */
+/* Row security, enabled and forced, by may_see(); further policies only take away */
 SELECT r.name FROM test.relation AS r
 WHERE r.relkind IN ('r', 'p') AND (r.is_tenant OR r.name = 'telehealth.clinic')
 	AND NOT (r.relrowsecurity AND r.relforcerowsecurity AND EXISTS (
@@ -103,8 +103,12 @@ WHERE r.relkind IN ('r', 'p') AND (r.is_tenant OR r.name = 'telehealth.clinic')
 	AND NOT EXISTS (SELECT FROM test.exempt AS e WHERE e.name = r.name AND e.rule = 'rls');
 SELECT p.polname, p.polcmd, pg_get_expr(p.polqual, p.polrelid) FROM pg_policy AS p
 JOIN test.relation AS r ON r.oid = p.polrelid
-WHERE pg_get_expr(p.polqual, p.polrelid) !~ '^telehealth\.may_see\((clinic_id|id), CURRENT_USER\)$'
-	OR p.polwithcheck IS NOT NULL OR NOT p.polpermissive OR p.polroles <> '{0}';
+WHERE p.polroles <> '{0}' OR NOT CASE
+	WHEN p.polpermissive THEN p.polwithcheck IS NULL
+		AND (pg_get_expr(p.polqual, p.polrelid) ~ '^telehealth\.may_see\((clinic_id|id), CURRENT_USER\)$'
+			OR (NOT r.is_tenant AND pg_get_expr(p.polqual, p.polrelid) = 'true'))
+	ELSE COALESCE(pg_get_expr(p.polqual, p.polrelid), '') || COALESCE(pg_get_expr(p.polwithcheck, p.polrelid), '')
+		~ '^telehealth_private\.may_administer\((clinic_id|id|\(0\)::bigint), CURRENT_USER\)$' END;
 
 /* Elevated functions have a twin that checks its caller, and that nobody else may call */
 SELECT p.oid::regprocedure AS function, w.oid::regprocedure AS twin

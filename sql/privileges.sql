@@ -2,7 +2,7 @@
 
 SET client_min_messages = warning;
 DROP ROLE IF EXISTS regress_th_admin, regress_th_app, regress_th_app2, regress_th_reader, regress_th_worker, regress_th_member,
-	regress_th_mixed, regress_th_stranger;
+	regress_th_mixed, regress_th_both, regress_th_stranger;
 RESET client_min_messages;
 CREATE ROLE regress_th_admin;
 CREATE ROLE regress_th_app;
@@ -11,6 +11,7 @@ CREATE ROLE regress_th_reader;
 CREATE ROLE regress_th_worker;
 CREATE ROLE regress_th_member;
 CREATE ROLE regress_th_mixed;
+CREATE ROLE regress_th_both;
 CREATE ROLE regress_th_stranger;
 GRANT regress_th_app TO regress_th_member;
 
@@ -166,6 +167,30 @@ SELECT c, t.state, t.message FROM unnest(ARRAY[
 ]) AS c, test.try(c) AS t;
 RESET ROLE;
 
+/* Who administers one clinic and works in another does not administer the other */
+SELECT telehealth.grant_role('regress_th_both', 'app', 71), telehealth.grant_role('regress_th_both', 'admin', 72);
+INSERT INTO telehealth.clinic (id, name) VALUES (71, 'first'), (72, 'second');
+INSERT INTO telehealth.disclosure_policy (clinic_id, target, fact, is_allowed) VALUES (71, 'zoom', 'title', false), (72, 'zoom', 'title', false);
+INSERT INTO telehealth.vendor_limit (vendor, name, value) VALUES ('zoom', 'light_per_second', 5);
+SET ROLE regress_th_both;
+UPDATE telehealth.clinic SET name = 'mine' RETURNING id;
+DELETE FROM telehealth.clinic WHERE id = 71 RETURNING id;
+SELECT * FROM test.try($$INSERT INTO telehealth.clinic (id) VALUES (71) ON CONFLICT ON CONSTRAINT clinic_pkey DO UPDATE SET name = 'mine'$$);
+SELECT id, name FROM telehealth.clinic ORDER BY id;
+UPDATE telehealth.disclosure_policy SET is_allowed = true RETURNING clinic_id;
+DELETE FROM telehealth.disclosure_policy RETURNING clinic_id;
+SELECT * FROM test.try($$INSERT INTO telehealth.disclosure_policy (clinic_id, target, fact, is_allowed) VALUES (71, 'zoom', 'reason', true)$$);
+SELECT clinic_id, is_allowed FROM telehealth.disclosure_policy;
+SELECT DISTINCT clinic_id FROM telehealth.audit_log WHERE clinic_id <> 0 ORDER BY clinic_id;
+UPDATE telehealth.vendor_limit SET value = 1 RETURNING value;
+DELETE FROM telehealth.vendor_limit RETURNING value;
+SELECT * FROM test.try($$INSERT INTO telehealth.vendor_limit (vendor, name, value) VALUES ('zoom', 'medium_per_second', 1)$$);
+SELECT value FROM telehealth.vendor_limit;
+RESET ROLE;
+DELETE FROM telehealth.vendor_limit;
+DELETE FROM telehealth.disclosure_policy;
+DELETE FROM telehealth.clinic WHERE id IN (71, 72);
+
 /* P9: a reader tries every relation: views of its clinic, no base table */
 SET ROLE regress_th_reader;
 SELECT c.oid::regclass AS relation, t.state
@@ -241,6 +266,6 @@ DELETE FROM telehealth.appointment;
 DELETE FROM telehealth.patient;
 DELETE FROM telehealth_private.job;
 DROP OWNED BY regress_th_admin, regress_th_app, regress_th_app2, regress_th_reader, regress_th_worker, regress_th_member,
-	regress_th_mixed, regress_th_stranger;
+	regress_th_mixed, regress_th_both, regress_th_stranger;
 DROP ROLE regress_th_admin, regress_th_app, regress_th_app2, regress_th_reader, regress_th_worker, regress_th_member,
-	regress_th_mixed, regress_th_stranger;
+	regress_th_mixed, regress_th_both, regress_th_stranger;

@@ -8,6 +8,7 @@
 
 #include "common/int.h"
 #include "pgtime.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -18,6 +19,7 @@
 TH_SQL_FUNCTION(th_sql_current_clinic);
 TH_SQL_FUNCTION(th_sql_add_minutes);
 TH_SQL_FUNCTION(th_sql_is_timezone);
+TH_SQL_FUNCTION(th_sql_may_administer);
 TH_SQL_FUNCTION(th_sql_may_see);
 
 /* Offsets that the tz database has below Etc/. */
@@ -113,4 +115,15 @@ th_sql_may_see(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(th_access_may_see_name(PG_GETARG_INT64(0),
 										  NameStr(*PG_GETARG_NAME(1))));
+}
+
+Datum
+th_sql_may_administer(PG_FUNCTION_ARGS)
+{
+	Oid role = get_role_oid(NameStr(*PG_GETARG_NAME(1)), true);
+	int64 clinic_id = PG_GETARG_INT64(0);
+
+	PG_RETURN_BOOL(OidIsValid(role) &&
+				   (th_access_has_kind(TH_ACCESS_ADMIN, clinic_id, role) ||
+					th_access_has_kind(TH_ACCESS_WORKER, clinic_id, role)));
 }

@@ -27,3 +27,7 @@ CREATE FUNCTION telehealth_private.is_timezone(name text) RETURNS boolean
 CREATE FUNCTION telehealth.may_see(clinic_id bigint, role name) RETURNS boolean
 	LANGUAGE C STABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'th_sql_may_see';
+
+CREATE FUNCTION telehealth_private.may_administer(clinic_id bigint, role name) RETURNS boolean
+	LANGUAGE C STABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'th_sql_may_administer';

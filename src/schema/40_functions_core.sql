@@ -101,7 +101,7 @@ DECLARE
 			' telehealth.job_status, telehealth.dead_jobs, telehealth.upcoming_sessions, telehealth.not_ready,'
 			' telehealth.orphan_meetings, telehealth.duplicate_meetings TO %s',
 		'GRANT EXECUTE ON FUNCTION telehealth.current_clinic(), telehealth.may_see(bigint, name),'
-			' telehealth_private.worker_slots(), telehealth_private.key_status(),'
+			' telehealth_private.may_administer(bigint, name), telehealth_private.worker_slots(), telehealth_private.key_status(),'
 			' telehealth_private.outbound_held(), telehealth_private.system_identifier(),'
 			' telehealth_private.hint(text), telehealth_private.hint_reason(text),'
 			' telehealth_private.wants_meeting(telehealth.appointment_type, telehealth.appointment_status, boolean)'
@@ -143,7 +143,7 @@ DECLARE
 			' telehealth_private.pause TO %s',
 		'GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA telehealth, telehealth_private TO %s',
 		'GRANT EXECUTE ON FUNCTION telehealth.current_clinic(), telehealth.may_see(bigint, name),'
-			' telehealth_private.add_minutes(timestamptz, integer), telehealth_private.is_timezone(text),'
+			' telehealth_private.may_administer(bigint, name), telehealth_private.add_minutes(timestamptz, integer), telehealth_private.is_timezone(text),'
 			' telehealth_private.wants_meeting(telehealth.appointment_type, telehealth.appointment_status, boolean),'
 			' telehealth_private.chain_audit(integer), telehealth_private.audit_text(telehealth.audit_log),'
 			' telehealth_private.caller() TO %s'

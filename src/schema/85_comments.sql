@@ -308,6 +308,7 @@ COMMENT ON SEQUENCE telehealth_private.claim_no_seq IS 'Fencing tokens: every cl
 /* ---- functions of the API ---- */
 
 COMMENT ON FUNCTION telehealth.current_clinic() IS 'The clinic of this connection, from telehealth.clinic_id: a default, never a proof of anything.';
+COMMENT ON FUNCTION telehealth_private.may_administer(bigint, name) IS 'True if the role has an admin''s or the worker''s grant for the clinic, itself or through a role whose privileges it has; 0 asks for all clinics.';
 COMMENT ON FUNCTION telehealth.may_see(bigint, name) IS 'True if the role has a grant for the clinic, itself or through a role whose privileges it has. A reader grant counts only for a role that is nothing more in any clinic.';
 COMMENT ON FUNCTION telehealth.connect_platform(text, jsonb, jsonb, bigint) IS 'Stores credentials of a video platform, sealed, and returns the number of the account. A value may be file:/path or env:NAME, read on the server. Connecting again replaces. Errors: 22023 for what is missing, unknown or wrong; 42501. For admins.';
 COMMENT ON FUNCTION telehealth.configure_platform(bigint, jsonb) IS 'Merges settings into those of an account; null removes one. Its meetings are looked at again. Errors: P0002, 22023, 42501. For admins.';
@@ -572,6 +573,17 @@ COMMENT ON TRIGGER appointment_stamp ON telehealth.appointment IS 'Keeps updated
 COMMENT ON TRIGGER role_grant_changed ON telehealth_private.role_grant IS 'Lets every session read the grants again.';
 COMMENT ON TRIGGER audit_log_protect ON telehealth.audit_log IS 'Rows may be chained once, never changed or removed.';
 COMMENT ON TRIGGER audit_log_protect_truncate ON telehealth.audit_log IS 'Nor may the log be emptied.';
+COMMENT ON POLICY clinic_insert_policy ON telehealth.clinic IS 'Administrators of the clinic alone may insert rows.';
+COMMENT ON POLICY clinic_update_policy ON telehealth.clinic IS 'Administrators of the clinic alone may update rows.';
+COMMENT ON POLICY clinic_delete_policy ON telehealth.clinic IS 'Administrators of the clinic alone may delete rows.';
+COMMENT ON POLICY disclosure_policy_insert_policy ON telehealth.disclosure_policy IS 'Administrators of the clinic alone may insert rows.';
+COMMENT ON POLICY disclosure_policy_update_policy ON telehealth.disclosure_policy IS 'Administrators of the clinic alone may update rows.';
+COMMENT ON POLICY disclosure_policy_delete_policy ON telehealth.disclosure_policy IS 'Administrators of the clinic alone may delete rows.';
+COMMENT ON POLICY vendor_limit_insert_policy ON telehealth.vendor_limit IS 'An administrator of all clinics alone may insert rows.';
+COMMENT ON POLICY vendor_limit_update_policy ON telehealth.vendor_limit IS 'An administrator of all clinics alone may update rows.';
+COMMENT ON POLICY vendor_limit_delete_policy ON telehealth.vendor_limit IS 'An administrator of all clinics alone may delete rows.';
+COMMENT ON POLICY vendor_limit_policy ON telehealth.vendor_limit IS 'The same for all clinics.';
+COMMENT ON POLICY audit_log_admin_policy ON telehealth.audit_log IS 'Administrators of the clinic alone.';
 COMMENT ON POLICY clinic_policy ON telehealth.clinic IS 'Rows of clinics that the user has a grant for.';
 COMMENT ON POLICY provider_policy ON telehealth.provider IS 'Rows of clinics that the user has a grant for.';
 COMMENT ON POLICY patient_policy ON telehealth.patient IS 'Rows of clinics that the user has a grant for.';
