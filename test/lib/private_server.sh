@@ -294,7 +294,8 @@ th_start()
 th_stop()
 {
 	[ -n "$TH_CLUSTER" ] || return 0
-	th_run "$TH_BIN/pg_ctl" -D "$TH_CLUSTER" -m immediate -w stop >/dev/null
+	# from a folder that its user may enter: pg_ctl complains of another
+	(cd "$T" && th_run "$TH_BIN/pg_ctl" -D "$TH_CLUSTER" -m immediate -w stop >/dev/null)
 	rm -rf "$TH_CLUSTER"
 	TH_CLUSTER=
 	unset PGHOST PGPORT PGUSER PGDATABASE
