@@ -21,6 +21,6 @@ extern void th_wake_at_commit(void);
 extern void th_wake_launcher_at_commit(void);
 
 /* How far the dispatcher's watermark trails; a job committed later than this needs the full scan. */
-#define TH_WATERMARK_MARGIN_MS 1000
+#define TH_WATERMARK_MARGIN_MS 500
 
 #endif /* TH_WORKER_WAKE_H */
