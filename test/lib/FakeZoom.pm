@@ -142,7 +142,15 @@ sub requests
 }
 
 sub meetings { my $self = shift; return @{ $self->state->{meetings} } }
-sub live_meetings { my $self = shift; return grep { !$_->{deleted} } $self->meetings }
+
+# All of them, or those of host n
+sub live_meetings
+{
+	my ($self, $n) = @_;
+
+	return grep { !$_->{deleted} && (!defined $n || $_->{host_email} eq "host$n\@clinic.example") } $self->meetings;
+}
+
 sub misuse { my $self = shift; return @{ $self->state->{misuse} } }
 sub count { my ($self, $route) = @_; return $self->state->{counters}{$route} // 0 }
 

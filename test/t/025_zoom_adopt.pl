@@ -12,12 +12,6 @@ $t->add_hosts;
 # Roomier than the server's own timeout, on purpose
 my $account = $t->connect_zoom($fake, settings => { timeout_ms => 1500 });
 
-sub live_of
-{
-	my ($host) = @_;
-	return grep { $_->{host_email} eq "host$host\@clinic.example" } $fake->live_meetings;
-}
-
 sub outcomes
 {
 	my ($id, $outcome) = @_;
@@ -40,7 +34,7 @@ sub is_adopted
 	my ($host, $id, $name) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	my $drained = $t->drained;
-	my @live = live_of($host);
+	my @live = $fake->live_meetings($host);
 
 	return ok($drained && @live == 1 && $t->sql("SELECT count(join_url) FROM telehealth.appointment WHERE id = $id AND meeting_id = '$live[0]{id}'") == 1
 		  && outcomes($id, 'adopted') == 1, $name)
@@ -67,7 +61,7 @@ next_create({ kind => 'status', code => 429, body => { code => 429, message => '
 $visit = $t->insert_visit(provider_id => 4);
 ok($t->await($visit)->{join_url} && $t->drained, 'a create that was refused is made again');
 is($t->sql("SELECT count(*) FROM telehealth_private.job_history WHERE subject_id = $visit AND action = 'find'"), 0, 'Z1: without a search');
-is(scalar(live_of(4)), 1, 'Z1: once');
+is(scalar($fake->live_meetings(4)), 1, 'Z1: once');
 
 # ---- the list is long, late, or has only the beginning of an agenda
 
@@ -75,7 +69,7 @@ $fake->edit_meeting(create => { host => 'host6@clinic.example' }) for 1 .. 320;
 next_create({ kind => 'cut_after' });
 $visit = $t->insert_visit(provider_id => 6);
 ok($t->drained && outcomes($visit, 'adopted') == 1, 'Z1: the marker is found on a later page');
-is(scalar(live_of(6)), 321, 'Z1: and once only');
+is(scalar($fake->live_meetings(6)), 321, 'Z1: and once only');
 
 $fake->options(list_lag_ms => 1500);
 next_create({ kind => 'cut_after' });
@@ -86,7 +80,7 @@ $t->sql(q{INSERT INTO telehealth.disclosure_policy (target, fact, is_allowed) VA
 next_create({ kind => 'cut_after' });
 is_adopted(8, $t->insert_visit(provider_id => 8, reason => 'a long reason ' x 100),
 	'Z1: the marker is in the part of the agenda that a list shows');
-ok(length((live_of(8))[0]{agenda}) > 1000, 'Z1: of a long agenda');
+ok(length(($fake->live_meetings(8))[0]{agenda}) > 1000, 'Z1: of a long agenda');
 $t->sql('DELETE FROM telehealth.disclosure_policy');
 
 # ---- the effect comes after we have given up
@@ -110,7 +104,7 @@ $n = creates();
 next_create({ kind => 'cut_before' });
 $visit = $t->insert_visit(provider_id => 11);
 $t->await($visit);
-ok($t->drained && live_of(11) == 1 && creates() - $n == 2, 'Z1: what was not made is made again');
+ok($t->drained && $fake->live_meetings(11) == 1 && creates() - $n == 2, 'Z1: what was not made is made again');
 
 # ---- two of ours are found: what a former version, or a person, left behind
 
@@ -119,7 +113,7 @@ $fake->faults({ match => { method => 'POST', path_regex => '/meetings$', times =
 $visit = $t->insert_visit(provider_id => 14);
 ok($t->poll("SELECT failures > 0 FROM telehealth.job_status WHERE subject_id = $visit"), 'an outcome stays unknown');
 $fake->edit_meeting(create => { host => 'host14@clinic.example', topic => 'twin', agenda => 'telehealth ref ' . $t->session($visit)->{marker} });
-is(scalar(live_of(14)), 2, 'two carry the marker');
+is(scalar($fake->live_meetings(14)), 2, 'two carry the marker');
 $fake->faults;
 $t->sql("SELECT telehealth.retry_job('meeting', $visit)");
 is_adopted(14, $visit, 'Z1: one is adopted, the other removed');

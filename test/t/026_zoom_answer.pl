@@ -10,12 +10,6 @@ $t->widen_limits;
 $t->add_hosts;
 my $account = $t->connect_zoom($fake);
 
-sub live_of
-{
-	my ($host) = @_;
-	return grep { $_->{host_email} eq "host$host\@clinic.example" } $fake->live_meetings;
-}
-
 sub story { return $t->sql("SELECT string_agg(result, ' ') FROM telehealth.explain_appointment($_[0])") }
 
 # the next create is answered with these fields changed
@@ -50,7 +44,7 @@ for my $case (
 	my ($writes, $id) = writes_of(provider_id => 15);
 	is($writes, 'POST DELETE POST', "Z11: an answer with a bad $case->[2] is removed, and made anew");
 	like(story($id), qr/\b$case->[2]=/, 'Z11: the story tells it');
-	is(join(' ', map { $_->{id} } live_of(15)), $t->sql("SELECT meeting_id FROM telehealth.appointment WHERE id = $id"), 'Z11: which is shown');
+	is(join(' ', map { $_->{id} } $fake->live_meetings(15)), $t->sql("SELECT meeting_id FROM telehealth.appointment WHERE id = $id"), 'Z11: which is shown');
 	$t->sql("DELETE FROM telehealth.appointment WHERE id = $id");
 	$t->drained;
 }
@@ -122,7 +116,7 @@ my $first = $t->await($visit)->{meeting_id};
 $fake->faults({ match => { method => 'GET', path_regex => "/meetings/$first\$", times => 1 },
 	fault => { kind => 'alter', set => { start_time => '2031-09-02T12:00:00Z' } } });
 $t->sql("UPDATE telehealth.appointment SET starts_at = '2031-09-02 10:00Z' WHERE id = $visit");
-ok($t->drained && $t->session($visit)->{meeting_id} ne $first && live_of(13) == 1, 'Z12: a wrong instant after an update is not kept');
+ok($t->drained && $t->session($visit)->{meeting_id} ne $first && $fake->live_meetings(13) == 1, 'Z12: a wrong instant after an update is not kept');
 
 # the answer that is wrong every time
 $fake->faults({ match => { method => 'POST', path_regex => '/users/host20.*/meetings$' },
@@ -131,7 +125,7 @@ my $again = $t->insert_visit(provider_id => 20);
 ok($t->poll("SELECT count(*) FROM telehealth.dead_jobs WHERE subject_id = $again", 1, 40), 'Z12: a wrong instant every time fails the job');
 like($t->sql("SELECT last_error FROM telehealth.dead_jobs WHERE subject_id = $again"), qr/start_time=2031-01-01T00:00:00Z/, 'Z12: with the instant');
 is($t->sql("SELECT coalesce(join_url, 'none') FROM telehealth.appointment WHERE id = $again"), 'none', 'Z12: no link was handed out');
-is(scalar(live_of(20)), 0, 'Z12: and nothing is left there');
+is(scalar($fake->live_meetings(20)), 0, 'Z12: and nothing is left there');
 $t->sql("DELETE FROM telehealth.appointment WHERE id = $again");
 $fake->faults;
 
