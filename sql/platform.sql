@@ -193,3 +193,21 @@ DELETE FROM telehealth_private.role_grant;
 DELETE FROM telehealth_private.job;
 DROP OWNED BY regress_th_admin, regress_th_admin1;
 DROP ROLE regress_th_admin, regress_th_admin1;
+
+/* Z13: a host is in one meeting at a time; where it is not, the booking shows it */
+INSERT INTO telehealth.appointment (id, patient_id, provider_id, type, starts_at)
+SELECT 400 + g, 1, 400 + g, 'VIDEO', now() + interval '1 hour' + (g / 2) * interval '15 minutes' FROM generate_series(0, 5) AS g;
+INSERT INTO telehealth.session (appointment_id, patient_id, provider_id, platform, marker, account_clinic_id, account_id, host)
+SELECT 400 + g, 1, 400 + g, 'zoom', 'th-' || g, 0, 1, CASE WHEN g < 5 THEN 'shared@clinic.example' ELSE 'own@clinic.example' END
+FROM generate_series(0, 5) AS g;
+SELECT appointment_id, reason, detail FROM telehealth.not_ready WHERE appointment_id BETWEEN 400 AND 405 AND reason = 'no_host_capacity' ORDER BY appointment_id;
+SELECT appointment_id, at_once FROM telehealth_private.crowded_visit ORDER BY appointment_id;
+SELECT status, detail, hint FROM telehealth.health WHERE check_name = 'host_capacity';
+INSERT INTO telehealth.vendor_limit (vendor, name, value) VALUES ('zoom', 'host_meetings_at_once', 3);
+SELECT appointment_id, at_once FROM telehealth_private.crowded_visit ORDER BY appointment_id;
+UPDATE telehealth.appointment SET status = 'CANCELLED' WHERE clinic_id = 1 AND id = 403;
+SELECT status FROM telehealth.health WHERE check_name = 'host_capacity';
+DELETE FROM telehealth.vendor_limit;
+DELETE FROM telehealth.session WHERE clinic_id = 1 AND appointment_id BETWEEN 400 AND 405;
+DELETE FROM telehealth.appointment WHERE clinic_id = 1 AND id BETWEEN 400 AND 405;
+DELETE FROM telehealth_private.job;

@@ -28,6 +28,8 @@ static const struct
 	  "Turn it on with ALTER DATABASE ... SET telehealth.outbound." },
 	{ "key_missing", "the key that sealed its account's secrets is missing",
 	  "Restore telehealth.key_file, or connect the account again." },
+	{ "no_host_capacity", "its host is in another meeting when it begins",
+	  "Give providers a host of their own (provider.platform_user), move the visit, or set host_meetings_at_once in telehealth.vendor_limit if the licence allows more." },
 	{ "no_host", "the platform does not know its host",
 	  "Set platform_user or email of the provider, or the account's setting "
 	  "default_user." },

@@ -83,7 +83,8 @@ INSERT INTO telehealth_private.builtin_vendor_limit (vendor, name, value, checke
 	('zoom', 'light_per_second', 30, '2026-11-21'),
 	('zoom', 'medium_per_second', 20, '2026-11-21'),
 	('zoom', 'concurrent_requests', 10, '2026-11-21'),
-	('zoom', 'basic_host_minutes', 40, '2026-11-21');
+	('zoom', 'basic_host_minutes', 40, '2026-11-21'),
+	('zoom', 'host_meetings_at_once', 1, '2026-11-21');
 
 CREATE TABLE telehealth.disclosure_policy (
 	clinic_id bigint NOT NULL DEFAULT telehealth.current_clinic(),

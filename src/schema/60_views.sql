@@ -49,7 +49,37 @@ CREATE VIEW telehealth.upcoming_sessions WITH (security_barrier = true) AS
 	WHERE a.ends_at > now() AND telehealth_private.wants_meeting(a.type, a.status, a.is_meeting_wanted)
 		AND telehealth.may_see(a.clinic_id, current_user);
 
-/* Visits of the next 24 hours whose link is not there, or is of another instant. */
+/*
+ * Visits of the next seven days that begin while their host is in as many
+ * meetings as the platform lets it run at once: a sweep over beginnings and
+ * ends, an end before a beginning at the same instant.
+ */
+CREATE VIEW telehealth_private.crowded_visit WITH (security_barrier = true) AS
+	WITH visit AS MATERIALIZED (
+		SELECT a.clinic_id, a.id, a.provider_id, a.starts_at, a.ends_at, s.platform, s.account_clinic_id, s.account_id, s.host,
+			COALESCE(l.value, b.value) AS most
+		FROM telehealth.appointment AS a
+		JOIN telehealth.session AS s
+			ON s.clinic_id = a.clinic_id AND s.appointment_id = a.id AND s.retired_at IS NULL
+		JOIN telehealth_private.builtin_vendor_limit AS b ON b.vendor = s.platform AND b.name = 'host_meetings_at_once'
+		LEFT JOIN telehealth.vendor_limit AS l ON l.vendor = b.vendor AND l.name = b.name
+		WHERE a.ends_at > now() AND a.starts_at < now() + interval '7 days' AND s.host IS NOT NULL
+			AND telehealth_private.wants_meeting(a.type, a.status, a.is_meeting_wanted)
+	)
+	SELECT q.clinic_id, q.id AS appointment_id, q.provider_id, q.starts_at, q.host, q.at_once
+	FROM (
+		SELECT v.*, e.step, sum(e.step) OVER (
+			PARTITION BY v.platform, v.account_clinic_id, v.account_id, v.host ORDER BY e.at, e.step, v.clinic_id, v.id
+		) AS at_once
+		FROM visit AS v
+		CROSS JOIN LATERAL (VALUES (v.starts_at, 1), (v.ends_at, -1)) AS e (at, step)
+	) AS q
+	WHERE q.step = 1 AND q.at_once > q.most AND telehealth.may_see(q.clinic_id, current_user);
+
+/*
+ * Visits of the next 24 hours whose link is not there, or is of another
+ * instant; and those whose host is busy elsewhere.
+ */
 CREATE VIEW telehealth.not_ready WITH (security_barrier = true) AS
 	SELECT a.clinic_id, a.id AS appointment_id, a.provider_id, a.starts_at, a.starts_at - now() AS starts_in,
 		r.reason,
@@ -80,7 +110,12 @@ CREATE VIEW telehealth.not_ready WITH (security_barrier = true) AS
 		AND telehealth_private.wants_meeting(a.type, a.status, a.is_meeting_wanted)
 		AND (s.join_url IS NULL OR a.join_url IS DISTINCT FROM s.join_url
 			OR (s.scheduled_at, s.duration) IS DISTINCT FROM (a.starts_at, a.duration))
-		AND telehealth.may_see(a.clinic_id, current_user);
+		AND telehealth.may_see(a.clinic_id, current_user)
+	UNION ALL
+	SELECT v.clinic_id, v.appointment_id, v.provider_id, v.starts_at, v.starts_at - now(), 'no_host_capacity',
+		telehealth_private.hint_reason('no_host_capacity'), telehealth_private.hint('no_host_capacity')
+	FROM telehealth_private.crowded_visit AS v
+	WHERE v.starts_at < now() + interval '24 hours';
 
 /* Meetings that exist at a platform although no appointment wants them. */
 CREATE VIEW telehealth.orphan_meetings WITH (security_barrier = true) AS
@@ -226,13 +261,18 @@ CREATE VIEW telehealth_private.health_visits WITH (security_barrier = true) AS
 	WHERE a.status = 'PENDING' AND a.held_until < now() - interval '1 minute'
 		AND telehealth.may_see(a.clinic_id, current_user)
 	UNION ALL
-	SELECT 13, 'orphan_meetings', CASE WHEN count(*) FILTER (WHERE o.due_at IS NULL) > 0 THEN 'warning' ELSE 'ok' END,
+	SELECT 13, 'host_capacity', CASE WHEN count(*) > 0 THEN 'warning' ELSE 'ok' END,
+		'visits that begin while their host is in another: ' || count(*),
+		CASE WHEN count(*) > 0 THEN telehealth_private.hint('no_host_capacity') END
+	FROM telehealth_private.crowded_visit AS v
+	UNION ALL
+	SELECT 14, 'orphan_meetings', CASE WHEN count(*) FILTER (WHERE o.due_at IS NULL) > 0 THEN 'warning' ELSE 'ok' END,
 		CASE WHEN count(*) > 0 THEN 'meetings to be removed: ' || count(*) ELSE 'none' END,
 		CASE WHEN count(*) FILTER (WHERE o.due_at IS NULL) > 0
 			THEN 'Nothing is marked for them: run telehealth.cancel_meeting(), or remove them at the platform.' END
 	FROM telehealth.orphan_meetings AS o
 	UNION ALL
-	SELECT 14, 'duplicate_meetings', CASE WHEN count(*) > 0 THEN 'error' ELSE 'ok' END,
+	SELECT 15, 'duplicate_meetings', CASE WHEN count(*) > 0 THEN 'error' ELSE 'ok' END,
 		'live sessions that share a meeting: ' || count(*),
 		CASE WHEN count(*) > 0 THEN 'See telehealth.duplicate_meetings: patients would meet each other.' END
 	FROM telehealth.duplicate_meetings AS d;

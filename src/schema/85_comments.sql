@@ -478,9 +478,19 @@ COMMENT ON COLUMN telehealth.upcoming_sessions.session_status IS 'Of the session
 COMMENT ON COLUMN telehealth.upcoming_sessions.is_ready IS 'Whether the link is in the appointment.';
 COMMENT ON COLUMN telehealth.upcoming_sessions.deviation IS 'What the platform made different.';
 
+/* ---- telehealth_private.crowded_visit ---- */
+
+COMMENT ON VIEW telehealth_private.crowded_visit IS 'Visits of the next seven days that begin while their host is in as many meetings as it can run.';
+COMMENT ON COLUMN telehealth_private.crowded_visit.clinic_id IS 'The clinic the row belongs to.';
+COMMENT ON COLUMN telehealth_private.crowded_visit.appointment_id IS 'The appointment.';
+COMMENT ON COLUMN telehealth_private.crowded_visit.provider_id IS 'The clinician.';
+COMMENT ON COLUMN telehealth_private.crowded_visit.starts_at IS 'When.';
+COMMENT ON COLUMN telehealth_private.crowded_visit.host IS 'The user of the platform.';
+COMMENT ON COLUMN telehealth_private.crowded_visit.at_once IS 'Meetings of the host then, this one included.';
+
 /* ---- telehealth.not_ready ---- */
 
-COMMENT ON VIEW telehealth.not_ready IS 'Video visits of the next 24 hours whose meeting is not as the appointment wants it.';
+COMMENT ON VIEW telehealth.not_ready IS 'Video visits of the next 24 hours whose meeting is not as the appointment wants it, or whose host is in another.';
 COMMENT ON COLUMN telehealth.not_ready.clinic_id IS 'The clinic the row belongs to.';
 COMMENT ON COLUMN telehealth.not_ready.appointment_id IS 'The appointment.';
 COMMENT ON COLUMN telehealth.not_ready.provider_id IS 'The clinician.';
