@@ -437,6 +437,17 @@ sub checks
 		  $self->rows("SELECT * FROM telehealth.check_platform($account)", %o) };
 }
 
+# As a test: the appointment gets its link
+sub await_ok
+{
+	my ($self, $id, $name, %o) = @_;
+	my $e = $self->sql_fails("SELECT telehealth.await_meeting($id, '30 s')", %o);
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	diag $e->{stderr} if $e;
+	return ok(!$e, $name);
+}
+
 sub _worker_pid
 {
 	my ($self, $type, $db) = @_;

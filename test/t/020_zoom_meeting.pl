@@ -32,8 +32,9 @@ sub meeting
 
 my $first = $t->insert_visit(patient_id => 11, provider_id => 2,
 	title => 'Canary-Title', reason => 'Canary-Reason', starts_at => '2031-03-09 08:30:00Z', duration => 45);
-my $session = $t->await($first);
-ok(meeting($first), 'an INSERT becomes one meeting');
+$t->await_ok($first, 'an INSERT gets its link');
+my $session = $t->session($first);
+ok(meeting($first), 'from one meeting');
 is(visit($first)->{join_url}, $session->{join_url}, 'the link is in the row');
 like($session->{join_url}, qr{^https://}, 'a link over TLS');
 my ($create) = map { decode_json($_->{body}) } $fake->requests(method => 'POST', path_regex => 'host2.*/meetings$');
@@ -94,7 +95,7 @@ is(scalar($fake->live_meetings), 0, 'Z2: cancelled, the meeting is gone');
 is(visit($first)->{join_url}, undef, 'Z2: and the link with it');
 is($t->session($first)->{status}, 'CANCELLED', 'the session says so');
 $t->sql("UPDATE telehealth.appointment SET status = 'SCHEDULED' WHERE id = $first");
-ok($t->await($first)->{join_url}, 'taken up again, it has a meeting again');
+$t->await_ok($first, 'taken up again, it has a meeting again');
 $t->sql("UPDATE telehealth.appointment SET type = 'IN_PERSON' WHERE id = $first");
 ok($t->drained && !$fake->live_meetings, 'Z2: in person, the meeting is gone');
 $t->sql("UPDATE telehealth.appointment SET type = 'VIDEO' WHERE id = $first");

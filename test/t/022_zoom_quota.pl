@@ -50,7 +50,7 @@ like($t->sql("SELECT string_agg(concat_ws(' ', result, next), E'\n') FROM telehe
 	qr/daily limit/, "Z8: explain_appointment tells it of $_")
   for $t->sql("SELECT min(subject_id) FROM telehealth.job_status WHERE waiting_for = 'quota_until'");
 my @others = visits(2, 1, '2 days');
-ok($t->await($others[0])->{join_url}, 'Z8: another host goes on');
+$t->await_ok($others[0], 'Z8: another host goes on');
 ok($t->drained, 'Z8: when it is over the rest is made');
 is(scalar($fake->live_meetings), 6, 'Z8: all of it, once');
 ok($fake->state->{answers}{'POST /v2/users/{id}/meetings 429'} <= 2, 'Z8: one refusal is enough to know');
@@ -69,7 +69,7 @@ is($t->sql(q{SELECT bool_and(due_at >= (((now() AT TIME ZONE 'UTC')::date + 1)::
 	FROM telehealth.job_status WHERE waiting_for = 'quota_until'}), 't', 'Z8: the rest waits for the next UTC day');
 my $sent = creates();
 my @near = visits(3, 1, '2 minutes');
-ok($t->await($near[0])->{join_url}, 'Z8: a near start has the reserve');
+$t->await_ok($near[0], 'Z8: a near start has the reserve');
 is(creates() - $sent, 1, 'Z8: and nobody else');
 @near = visits(3, 1, '10 minutes');
 waiting('quota_until', 7, 'Z8: the reserve ends too');

@@ -157,7 +157,7 @@ like($t->sql("SELECT missing_scope FROM telehealth.platform_status WHERE account
 $t->fails_ok("SELECT telehealth.await_meeting($never, '100 ms')", { sqlstate => '55000', detail => qr/scope/ }, 'Z15: await_meeting says so');
 $fake->faults;
 $t->sql("SELECT telehealth.retry_job('meeting', $never)");
-ok($t->await($never)->{join_url}, 'Z15: granted, it goes on');
+$t->await_ok($never, 'Z15: granted, it goes on');
 
 # ---- no account, no host, no hope
 
@@ -200,7 +200,7 @@ $t->fails_ok("SELECT telehealth.await_meeting($visit, '20 s')",
 	{ sqlstate => 'TH002', message => qr/was given up/, detail => qr/not valid/, hint => qr/retry_dead_jobs/ },
 	'await_meeting tells of a meeting that was given up, at once');
 is($t->sql('SELECT telehealth.retry_dead_jobs()'), 1, 'one dead job is taken up again');
-ok($t->await($visit)->{join_url}, 'and done');
+$t->await_ok($visit, 'and done');
 
 $visit = $t->insert_visit(provider_id => 9, status => 'PENDING', held_until => \"now() + interval '1 hour'");
 $t->fails_ok("SELECT telehealth.await_meeting($visit)", { sqlstate => '55000', message => qr/only held/ }, 'a hold has no meeting');

@@ -1,7 +1,7 @@
 # Answers that must not be believed: the meeting that Zoom says it made is
 # compared with the one that was asked for.
 use TelehealthTest;
-use Mojo::JSON qw(false true);
+use Mojo::JSON qw(decode_json false true);
 
 my $fake = FakeZoom->start(options => { host_daily => 100_000 });
 my $t = TelehealthTest->node('answer');
@@ -35,6 +35,10 @@ sub writes_of
 
 # ---- rooms that are not the visit's own (Z11)
 
+my $visit = $t->insert_visit(provider_id => 14);
+$t->await_ok($visit, 'a visit gets its link');
+my ($create) = map { decode_json($_->{body})->{settings} } $fake->requests(method => 'POST', path_regex => 'host14.*/meetings$');
+ok(defined $create->{use_pmi} && !$create->{use_pmi}, 'Z11: a create says that it is not for the personal room');
 for my $case (
 	[ 'settings.use_pmi' => true, 'use_pmi' ],
 	[ type => 4, 'type' ],
@@ -49,7 +53,7 @@ for my $case (
 	$t->drained;
 }
 next_answer(id => 5000000016, pmi => 5000000016);
-my $visit = $t->insert_visit(provider_id => 16);
+$visit = $t->insert_visit(provider_id => 16);
 isnt($t->await($visit)->{meeting_id}, 5000000016, 'Z11: the number of the personal room is not handed out');
 
 # The meeting of another clinic's visit is as bad as that of our own
