@@ -134,15 +134,18 @@ is($t->sql($insert =~ s/900/904/r . ' RETURNING true'), 't', 'A2: and its slot i
 # ---- W12: an application that holds a row open
 
 ok(drained(), 'nothing is left');
-$fake->faults({ match => { method => 'POST', path_regex => '/meetings$', times => 1 },
+$fake->faults({ match => { method => 'POST', path_regex => '/meetings$', times => 2 },
 	fault => { kind => 'hang' } });
-my $held = $t->insert_visit(provider_id => 905);
-$fake->wait_for(sub { $_[0]{hanging} }, 20);
+my ($held, $busy) = map { $t->insert_visit(provider_id => $_) } 905, 909;
+$fake->wait_for(sub { ($_[0]{hanging} // 0) >= 2 }, 20);
+# the row of one, and of the other also that of its job
 my $application = $t->background_psql('postgres');
-$application->query_safe("BEGIN; SELECT FROM telehealth.appointment WHERE id = $held FOR UPDATE");
+$application->query_safe("BEGIN; SELECT FROM telehealth.appointment WHERE id = $held FOR UPDATE;
+	UPDATE telehealth.appointment SET starts_at = starts_at + interval '1 hour' WHERE id = $busy");
 $fake->faults;
 $fake->release;
 
+my $logged = $t->log_size;
 my @others = map { $t->insert_visit(provider_id => 906) } 1 .. 20;
 ok($t->poll("SELECT count(*) FROM telehealth.appointment
 	WHERE provider_id = 906 AND join_url IS NOT NULL", 20, 30),
@@ -152,6 +155,7 @@ is($t->sql("SELECT join_url IS NULL FROM telehealth.appointment WHERE id = $held
 is($t->sql(q{SELECT count(*) FROM pg_stat_activity
 	WHERE backend_type = 'telehealth dispatcher' AND wait_event_type = 'Lock'}), 0,
 	'W12: the dispatcher waits for no lock');
+unlike($t->log_text($logged), qr/lock timeout/, 'W12: nor did it wait for one in vain');
 
 # longer than its lease: the result stays in memory, and nobody claims again
 my $claim = $t->sql("SELECT claim_no FROM telehealth_private.job WHERE subject_id = $held");
@@ -161,8 +165,8 @@ is($t->sql("SELECT claim_no FROM telehealth_private.job WHERE subject_id = $held
 	'W11: the lease of the held one is renewed, it is not claimed again');
 $application->query_safe('COMMIT');
 $application->quit;
-ok($t->poll("SELECT join_url IS NOT NULL FROM telehealth.appointment WHERE id = $held", 't', 20),
-	'the link is written once the row is free');
+ok($t->poll("SELECT bool_and(join_url IS NOT NULL) FROM telehealth.appointment WHERE id IN ($held, $busy)", 't', 20),
+	'the links are written once the rows are free');
 
 # ---- marked again while the result is written down
 
