@@ -153,6 +153,16 @@ SELECT telehealth.adopt_environment();
 SELECT job, priority, due FROM test.jobs();
 COMMIT;
 SELECT status, detail FROM telehealth.health WHERE check_name = 'environment';
+/* also while a restore has brought the accounts, but not yet whose they are */
+BEGIN;
+DELETE FROM telehealth_private.environment;
+SET LOCAL telehealth.outbound = on;
+SELECT telehealth_private.outbound_held();
+SELECT status, detail FROM telehealth.health WHERE check_name = 'environment';
+DELETE FROM telehealth.account;
+SELECT telehealth_private.outbound_held() IS NULL AS is_free;
+SELECT status, detail FROM telehealth.health WHERE check_name = 'environment';
+ROLLBACK;
 SELECT clinic_id, session_id, appointment_id, meeting_id FROM telehealth.orphan_meetings;
 
 /* Backfill: what has no link, from an instant on */

@@ -191,14 +191,15 @@ CREATE VIEW telehealth_private.health_environment WITH (security_barrier = true)
 			WHEN e.is_other IS NULL THEN 'none is recorded yet'
 			ELSE 'confirmed' END AS detail,
 		CASE WHEN e.is_other THEN telehealth_private.hint('environment_unconfirmed') END AS hint
-	FROM (SELECT) AS one
-	LEFT JOIN (
-		SELECT (e.system_identifier, e.database_oid, e.environment) IS DISTINCT FROM
-			(telehealth_private.system_identifier(),
-				(SELECT d.oid::bigint FROM pg_catalog.pg_database AS d WHERE d.datname = current_database()),
-				COALESCE(current_setting('telehealth.environment', true), ''))
-		FROM telehealth_private.environment AS e
-	) AS e (is_other) ON true
+	FROM (
+		SELECT COALESCE((
+			SELECT (e.system_identifier, e.database_oid, e.environment) IS DISTINCT FROM
+				(telehealth_private.system_identifier(),
+					(SELECT d.oid::bigint FROM pg_catalog.pg_database AS d WHERE d.datname = current_database()),
+					COALESCE(current_setting('telehealth.environment', true), ''))
+			FROM telehealth_private.environment AS e
+		), NULLIF(EXISTS (SELECT FROM telehealth.account), false))
+	) AS e (is_other)
 	UNION ALL
 	SELECT 5, 'outbound', CASE WHEN o.word IS NULL THEN 'ok' ELSE 'warning' END,
 		CASE WHEN o.word = 'paused' THEN 'paused since ' || p.paused_at || ' by ' || p.paused_by || ': ' || p.reason

@@ -13,13 +13,17 @@
 #include "store/environment.h"
 #include "store/plans.h"
 
+/*
+ * Without a recorded environment there is no account that anybody connected
+ * here: rows of one come from a restore that is under way.
+ */
 static ThPlan held = {
 	.text =
 		"SELECT CASE"
 		" WHEN EXISTS (SELECT FROM telehealth_private.pause) THEN 'paused'"
-		" WHEN EXISTS (SELECT FROM telehealth_private.environment AS e"
-		" WHERE (e.system_identifier, e.database_oid, e.environment)"
-		" IS DISTINCT FROM ($1, $2, $3)) THEN 'environment_unconfirmed' END",
+		" WHEN COALESCE((SELECT (e.system_identifier, e.database_oid, e.environment)"
+		" IS DISTINCT FROM ($1, $2, $3) FROM telehealth_private.environment AS e),"
+		" EXISTS (SELECT FROM telehealth.account)) THEN 'environment_unconfirmed' END",
 	.n_args = 3,
 	.types = { TEXTOID, INT8OID, TEXTOID }
 };

@@ -242,6 +242,19 @@ $t->sql("ALTER DATABASE copy SET telehealth.environment = 'staging'");
 my $staged = $t->insert_visit({ db => 'copy' });
 $t->fails_ok("SELECT telehealth.await_meeting($staged, '3 s')", { sqlstate => '55000', hint => qr/adopt_environment/ }, 'D7: another environment is another place', db => 'copy');
 
+# a restore that has got as far as the accounts
+$t->create_extension('half');
+my $part = $t->basedir . '/part.sql';
+$t->command_ok([ 'pg_dump', '-h', $t->host, '-p', $t->port, '-f', $part, '--data-only', '-t', 'telehealth.account',
+	'-t', 'telehealth_private.account_secret', 'postgres' ], 'D7: the dump of the accounts');
+$requests = $fake->state->{requests_total};
+$t->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-h', $t->host, '-p', $t->port, '-f', $part, 'half' ], 'D7: is restored');
+is($t->sql('SELECT count(*) > 0 FROM telehealth_private.account_secret', db => 'half'), 't', 'D7: with its secrets');
+my $early = $t->insert_visit({ db => 'half' });
+$t->fails_ok("SELECT telehealth.await_meeting($early, '3 s')", { sqlstate => '55000', hint => qr/adopt_environment/ },
+	'D7: nothing is made before it is known whose the accounts are', db => 'half');
+is($fake->state->{requests_total}, $requests, 'D7: nor sent');
+
 # ---- S6 and restoring
 
 is($t->sql(q{SELECT count(*) FROM telehealth.check_platform(} . $account . q{) WHERE check_name = 'webhook_secret' AND status = 'warning'}), 1, 'S6: a missing webhook secret is told');
