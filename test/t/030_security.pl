@@ -86,6 +86,15 @@ ok(index($log, $SECRET) < 0, 'S1: the secret is nowhere in the log');
 unlike($log, qr/eyJ[A-Za-z0-9]{20}/, 'S1: nor a token');
 is(found_below($SECRET, $data), '', 'S3: nor in any file of the data directory, WAL included');
 is(found_below('eyJ', "$data/pg_wal"), '', 'S3: no token in the WAL');
+my $passcode = ($fake->live_meetings)[0]{password};
+like($passcode, qr/^\w{10}$/, 'the meeting has a passcode');
+is(found_below($passcode, $data), '', 'S3: which is in no file either');
+for my $table (map { $_->{r} } $t->rows(q{SELECT c.oid::regclass::text AS r FROM pg_class AS c
+	WHERE c.relnamespace IN ('telehealth'::regnamespace, 'telehealth_private'::regnamespace) AND c.relkind IN ('r', 'v')}))
+{
+	unlike($t->sql("SELECT coalesce(string_agg(r::text, ' '), '') FROM $table AS r"), qr/\Q$SECRET\E|eyJ|\Q$passcode\E|zak=/,
+		"S2: no secret, token, passcode or start link in $table");
+}
 my $dump = `pg_dump -h @{[ $t->host ]} -p @{[ $t->port ]} postgres`;
 like($dump, qr/Canaryname/, 'a dump holds the rows');
 ok(index($dump, $SECRET) < 0, 'S3: but the secret as ciphertext only');
