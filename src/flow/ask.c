@@ -11,12 +11,16 @@
 #include "flow/ask.h"
 #include "json/json_read.h"
 #include "json/json_write.h"
+#include "store/history.h"
 
 /* A clock further off than this is told (Z7). */
 #define MAX_SKEW_MS 30000
 
 /* Zoom's plan numbers. */
 #define PLAN_BASIC 1
+
+/* Hosts beside the default one that a check looks at. */
+#define MAX_HOSTS 10
 
 static void
 answer_ask(ThWork *work, int sqlstate, const char *reply, const char *hint)
@@ -123,6 +127,12 @@ decide_check(ThWork *work)
 		answer_checks(work);
 		return;
 	}
+	work->ask->basic_minutes = (int) Min(
+		th_vendor_limit(work->platform->name, "basic_host_minutes", 40), 1440);
+	work->ask->hosts = th_session_long_hosts(work->account->clinic_id,
+											 work->account->id,
+											 work->ask->basic_minutes,
+											 MAX_HOSTS);
 	work->wish.marker = "th-check";
 	work->wish.host = work->account->settings == NULL
 						  ? "me"
@@ -209,7 +219,10 @@ check_host(ThWork *work, const ThMeetingAnswer *answer)
 			if (answer->host_plan == PLAN_BASIC)
 				add_check(
 					work, "host", "warning",
-					"the default host has a basic licence: meetings end after 40 minutes",
+					psprintf(
+						"the default host has a basic licence: meetings end "
+						"after %d minutes",
+						work->ask->basic_minutes),
 					"Assign a licence to the host, or set provider.platform_user.");
 			else
 				add_check(work, "host", "ok", "the default host exists", NULL);
@@ -230,6 +243,35 @@ check_host(ThWork *work, const ThMeetingAnswer *answer)
 			add_check(work, "host", "error", message, NULL);
 			break;
 	}
+}
+
+/* Asks for the next host of long visits; the check ends after the last one. */
+static void
+look_at_next_host(ThWork *work)
+{
+	if (work->ask->hosts == NIL)
+	{
+		answer_checks(work);
+		return;
+	}
+	work->wish.host = ((ThLongHost *) linitial(work->ask->hosts))->host;
+	work->op = TH_OP_HOST;
+	work->state = TH_WORK_READY;
+}
+
+/* A plan that ends meetings early, of a host whose visits are longer (Z14). */
+static void
+check_long_host(ThWork *work, const ThMeetingAnswer *answer)
+{
+	const ThLongHost *host = linitial(work->ask->hosts);
+
+	work->ask->hosts = list_delete_first(work->ask->hosts);
+	if (answer->verdict == TH_VERDICT_OK && answer->host_plan == PLAN_BASIC)
+		add_check(work, "plan", "warning",
+				  psprintf("host %s has a basic licence: visits to come that "
+						   "are longer than %d minutes: " INT64_FORMAT,
+						   host->host, work->ask->basic_minutes, host->visits),
+				  "Assign a licence to the host, or make the visits shorter.");
 }
 
 void
@@ -256,9 +298,15 @@ th_ask_advance(ThWork *work, const ThMeetingAnswer *answer,
 								message),
 					   "Look at telehealth.platform_status.");
 	}
+	else if (work->op == TH_OP_HOST && work->ask->is_host_checked)
+	{
+		check_long_host(work, answer);
+		look_at_next_host(work);
+	}
 	else if (work->op == TH_OP_HOST)
 	{
 		check_host(work, answer);
+		work->ask->is_host_checked = true;
 		if (answer->verdict != TH_VERDICT_OK)
 		{
 			answer_checks(work);
@@ -279,7 +327,7 @@ th_ask_advance(ThWork *work, const ThMeetingAnswer *answer,
 			add_check(
 				work, "list meetings", "error", message,
 				"Without it a lost answer cannot be told from a failure.");
-		answer_checks(work);
+		look_at_next_host(work);
 	}
 	MemoryContextSwitchTo(old);
 }

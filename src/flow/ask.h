@@ -7,6 +7,7 @@
 #define TH_FLOW_ASK_H
 
 #include "flow/work.h"
+#include "nodes/pg_list.h"
 
 typedef enum ThAskTopic
 {
@@ -22,9 +23,12 @@ typedef struct ThAskWork
 	uint64 number;
 	int64 clinic_id;
 	int64 subject_id;
-	int step;          /* check: which check is under way */
-	StringInfo checks; /* check: JSON so far */
-	int sqlstate;      /* 0: reply is the answer, else the message */
+	int step;             /* check: which check is under way */
+	StringInfo checks;    /* check: JSON so far */
+	bool is_host_checked; /* check: the default one */
+	List *hosts;          /* check: ThLongHost still to be looked at */
+	int basic_minutes;    /* check: how long a basic host's meetings may be */
+	int sqlstate;         /* 0: reply is the answer, else the message */
 	const char *reply;
 	const char *hint;
 } ThAskWork;

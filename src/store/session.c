@@ -111,6 +111,17 @@ static ThPlan find_taken = {
 	.types = { INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID }
 };
 
+static ThPlan long_hosts = {
+	.text = "SELECT s.host, count(*) FROM telehealth.session AS s"
+			" WHERE s.account_clinic_id = $1 AND s.account_id = $2"
+			" AND s.retired_at IS NULL AND s.status = 'SCHEDULED'"
+			" AND s.scheduled_at BETWEEN now() AND now() + interval '30 days'"
+			" AND s.duration > $3 AND s.host IS NOT NULL"
+			" GROUP BY s.host ORDER BY count(*) DESC, s.host LIMIT $4",
+	.n_args = 4,
+	.types = { INT8OID, INT8OID, INT4OID, INT4OID }
+};
+
 static ThPlan get_session = { .text = "SELECT " TH_SESSION_COLUMNS
 									  " FROM telehealth.session AS s"
 									  " WHERE s.clinic_id = $1 AND s.id = $2",
@@ -311,6 +322,34 @@ th_session_get(int64 clinic_id, int64 id)
 		session = th_session_read(0, 1, context);
 	th_store_finish();
 	return session;
+}
+
+List *
+th_session_long_hosts(int64 account_clinic_id, int64 account_id, int minutes,
+					  int limit)
+{
+	MemoryContext context = CurrentMemoryContext;
+	List *hosts = NIL;
+	Datum values[4];
+
+	th_store_connect();
+	values[0] = Int64GetDatum(account_clinic_id);
+	values[1] = Int64GetDatum(account_id);
+	values[2] = Int32GetDatum(minutes);
+	values[3] = Int32GetDatum(limit);
+	th_plan_run(&long_hosts, values, NULL, true);
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+		ThLongHost *host = palloc_object(ThLongHost);
+
+		host->host = th_row_text(row, 1, context);
+		host->visits = th_row_int64(row, 2);
+		hosts = lappend(hosts, host);
+		MemoryContextSwitchTo(old);
+	}
+	th_store_finish();
+	return hosts;
 }
 
 static void

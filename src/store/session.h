@@ -7,6 +7,7 @@
 #ifndef TH_STORE_SESSION_H
 #define TH_STORE_SESSION_H
 
+#include "nodes/pg_list.h"
 #include "datatype/timestamp.h"
 
 typedef struct ThSession
@@ -71,6 +72,20 @@ extern void th_session_find_taken(ThSession *const *sessions, int n,
 
 /* A session by key with its account, NULL if there is none. Memory: current context. */
 extern ThSession *th_session_get(int64 clinic_id, int64 id);
+
+/* A host of visits to come that are longer than some plans allow. */
+typedef struct ThLongHost
+{
+	char *host;
+	int64 visits;
+} ThLongHost;
+
+/*
+ * Hosts of the account with visits of more than "minutes" within 30 days, the
+ * busiest first, at most "limit"; a list of ThLongHost. Memory: current context.
+ */
+extern List *th_session_long_hosts(int64 account_clinic_id, int64 account_id,
+								   int minutes, int limit);
 
 /*
  * Writes the mutable columns of all rows whose intent_no is still ours, and

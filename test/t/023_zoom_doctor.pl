@@ -84,6 +84,21 @@ $fake->options(users => $users);
 $check = $t->checks($account)->{host};
 is($check->{status}, 'warning', 'Z14: a host without licence is a finding');
 like($check->{detail}, qr/40 minutes/, 'Z14: with what it means');
+
+# other hosts, when their visits are longer than the plan
+sub plans
+{
+	return join ' ', map { "$_->{status} $_->{detail}" } $t->rows(
+		"SELECT status, detail FROM telehealth.check_platform($account) WHERE check_name = 'plan' ORDER BY detail");
+}
+my $long = $t->insert_visit(provider_id => 3, starts_at => \"now() + interval '9 days'", duration => 41);
+my $short = $t->insert_visit(provider_id => 4, starts_at => \"now() + interval '9 days'", duration => 40);
+$t->await($_) for $long, $short;
+is(plans(), '', 'Z14: licensed hosts are no finding');
+$_->{type} = 1 for grep { $_->{id} =~ /^host-id-[34]$/ } @$users;
+$fake->options(users => $users);
+like(plans(), qr/^warning host host3\S* has a basic licence: visits to come that are longer than 40 minutes: 1$/,
+	'Z14: an appointment longer than its host\'s plan allows is flagged before the day');
 $_->{type} = 2, $_->{status} = 'inactive' for grep { $_->{id} eq 'host-id-1' } @$users;
 $fake->options(users => $users);
 is($t->checks($account)->{host}{status}, 'warning', 'a host that is not active is a finding');

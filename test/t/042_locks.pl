@@ -200,6 +200,8 @@ SKIP:
 my $writer = $t->background_psql('postgres');
 $writer->query_safe("BEGIN; INSERT INTO telehealth.appointment
 	(id, patient_id, provider_id, type, starts_at) VALUES (999001, 1, 908, 'VIDEO', $SLOT)");
+is($t->sql("SET lock_timeout = '1s'; INSERT INTO telehealth.appointment (patient_id, provider_id, type, starts_at)
+	VALUES (1, 910, 'VIDEO', $SLOT) RETURNING true"), 't', 'W1: an INSERT waits for no other that is open');
 my $after = $t->insert_visit(provider_id => 909);
 $t->await($after);
 ok(!$fake->duplicates && $t->sql(q{SELECT count(*) FROM telehealth_private.job WHERE subject_id = 999001}) eq '0',
