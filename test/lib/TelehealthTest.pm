@@ -575,6 +575,14 @@ sub log_text
 }
 sub log_size { return -s $_[0]->logfile }
 
+# Is the library a build with TH_DEBUG=1? Only that one has waitpoints.
+sub is_debug
+{
+	my ($self) = @_;
+
+	return defined $self->row(q{SELECT current_setting('telehealth.debug_waitpoint', true) AS it})->{it};
+}
+
 # Keep the scratch folder of a failed test
 END
 {

@@ -98,7 +98,9 @@ SQL
 }
 
 # ---- W2: kill -9 of the postmaster between COMMIT and sending
+SKIP:
 {
+	skip 'needs a build with TH_DEBUG=1', 7 if !$t->is_debug;
 	my $before = creates();
 
 	$t->reload_conf('telehealth.debug_waitpoint' => 'before_send');

@@ -14,9 +14,6 @@ $t->create_extension;
 $t->widen_limits;
 $t->connect_zoom($fake);
 
-my $is_debug =
-  defined $t->row(q{SELECT current_setting('telehealth.debug_waitpoint', true) AS it})->{it};
-
 # No meeting is queued any more; a hold waits until it runs out.
 sub drained
 {
@@ -172,7 +169,7 @@ ok($t->poll("SELECT bool_and(join_url IS NOT NULL) FROM telehealth.appointment W
 
 SKIP:
 {
-	skip 'needs a build with TH_DEBUG=1', 3 if !$is_debug;
+	skip 'needs a build with TH_DEBUG=1', 3 if !$t->is_debug;
 	my $edited = $t->insert_visit(provider_id => 907);
 
 	$t->await($edited);
