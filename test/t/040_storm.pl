@@ -4,6 +4,9 @@ use TelehealthTest;
 
 my $VISITS = 500;
 my $KILLS  = 5;
+
+# Each of them halves the rate of calls.
+my $TOO_FAST_TIMES = 8;
 srand 20261121;
 
 my $fake = FakeZoom->start(
@@ -19,10 +22,20 @@ $t->widen_limits(concurrent_requests => 50);
 $t->add_hosts(50);
 $t->connect_zoom($fake);
 
-# 20 % lost answers, 10 % errors of several kinds, tokens revoked in between.
+my %TOO_FAST = (
+	code => 429,
+	headers => { 'X-RateLimit-Type' => 'QPS', 'Retry-After' => 1 },
+	body => '{"code":429,"message":"You have reached the maximum per-second rate limit for this API."}');
+
+# 15 % slow answers, 20 % lost ones, 10 % errors of several kinds, the whole
+# second refused now and then; tokens are revoked in between.
 sub storm
 {
 	$fake->faults(
+		(map { { match => { path_regex => '/meetings', probability => 0.03, seed => 10 + $_ },
+			fault => { kind => 'delay', ms => 100 * $_ } } } 1 .. 5),
+		{ match => { path_regex => '/meetings', probability => 0.02, seed => 6, times => $TOO_FAST_TIMES },
+			fault => { kind => 'status', %TOO_FAST } },
 		{ match => { path_regex => '/meetings', probability => 0.20, seed => 1 },
 			fault => { kind => 'cut_after' } },
 		{ match => { path_regex => '/meetings', probability => 0.04, seed => 2 },
@@ -46,6 +59,15 @@ sub quiet
 		return $t->sql('SELECT count(*) FROM telehealth_private.job') == 0;
 	}, $seconds), $name)
 	  or diag $t->sql('SELECT * FROM telehealth_private.job LIMIT 10');
+}
+
+# Each kind of fault was met.
+sub weathered
+{
+	my ($name) = @_;
+	my @unmet = map { $_->{kind} } grep { !$_->{fired} } @{ $fake->state->{rules} };
+
+	is("@unmet", '', "$name: slow answers, lost ones, errors and refusals all came");
 }
 
 # The fake's live meetings by id.
@@ -95,6 +117,7 @@ for my $kill (1 .. $KILLS)
 	$t->kill9_and_wait_recovery('dispatcher');
 }
 quiet('storm: the queue drains', 90);
+weathered('storm');
 compare('Z1, W2, W22: 500 visits, 20 % lost answers, 10 % errors, 5 kills');
 is($t->sql('SELECT count(*) FROM telehealth_private.job WHERE dead_at IS NOT NULL'),
 	0, 'W3: nothing is given up');
@@ -121,6 +144,7 @@ for my $n (1 .. 100)
 	$t->kill9_and_wait_recovery('dispatcher') if $n == 50;
 }
 quiet('edits: the queue drains', 90);
+weathered('edits');
 compare('Z2, Z3: 100 random edits in the same weather, one kill');
 is($t->sql('SELECT count(*) FROM telehealth.orphan_meetings'), 0, 'Z2: no orphan is left');
 
