@@ -1,6 +1,7 @@
 # The dispatcher dies at every named point of a create, an update and a
-# cancellation.  Afterwards there is exactly the meeting the tables ask for,
-# made by exactly one call.
+# cancellation, and while the vendor has the call and has not answered.
+# Afterwards there is exactly the meeting the tables ask for, made by exactly
+# one call that acted.
 use TelehealthTest;
 
 my $CREATES = 'POST /v2/users/{id}/meetings';
@@ -26,7 +27,7 @@ if (!$t->is_debug)
 # the turn that writes the answer down.
 my @points = (
 	[ undef, 'before_send', 'the call is built' ],
-	[ undef, 'sent', 'the call is under way' ],
+	[ undef, 'sent', 'the call is handed over' ],
 	[ undef, 'answered', 'the answer is there' ],
 	[ 'answered', 'before_settle', 'the answer was read' ],
 	[ 'answered', 'claimed', 'the result is committed' ],
@@ -127,6 +128,83 @@ for my $point (@points)
 		"died at $where: cancel");
 	is_settled("Z2: cancel, killed when $when ($where): gone");
 	is($fake->count($CREATES) - $made, 1, "no second one was made meanwhile ($where)");
+}
+# ---- the vendor has the call, and the process dies before the answer
+
+# Kills it then; the call has acted or not.
+sub die_unanswered
+{
+	my ($acts, $method, $edit) = @_;
+	my $old = $t->wait_dispatcher;
+	my $path = $method eq 'POST' ? '/meetings$' : '/meetings/\d+';
+
+	# patient, so that the end of its patience is not what is seen
+	$t->reload_conf('telehealth.request_timeout_ms' => 30_000);
+	$t->poll('SHOW telehealth.request_timeout_ms', '30s');
+	$fake->faults({ match => { method => $method, path_regex => $path, times => 1 },
+		fault => { kind => 'hang', effect => $acts } });
+	$edit->();
+	my $hangs = $fake->wait_for(sub { $_[0]{hanging} == 1 }, 20);
+	my $is_same = $t->is_alive($old);
+
+	# for the next process; the call under way has its own
+	$t->reload_conf('telehealth.request_timeout_ms' => 500);
+	$t->poll('SHOW telehealth.request_timeout_ms', '500ms');
+	$t->kill9_and_wait_recovery($old);
+	return $hangs && $is_same && !$t->is_alive($old) && $fake->wait_for(sub { !$_[0]{hanging} }, 20);
+}
+
+# What calls about meetings arrived since, and what became of the visit's.
+sub methods_since
+{
+	my ($since) = @_;
+	return join ' ', map { $_->{method} } $fake->requests(since => $since, path_regex => '/meetings');
+}
+
+sub outcomes_of
+{
+	my ($id, $since) = @_;
+	return $t->sql("SELECT string_agg(action || ' ' || outcome, ', ' ORDER BY at, claim_no)
+		FROM telehealth_private.job_history WHERE subject_id = $id AND at > '$since'");
+}
+
+for my $acts (1, 0)
+{
+	my $how = $acts ? 'that acts' : 'that does not act';
+	my $seq = $fake->state->{requests_total};
+	my $since = $t->sql('SELECT clock_timestamp()');
+	my $live = $fake->live_meetings;
+	my $id;
+
+	ok(die_unanswered($acts, 'POST', sub { $id = $t->insert_visit }),
+		"the vendor has a create $how when the dispatcher dies");
+	is($fake->live_meetings, $live + $acts, 'and this is what it made of it');
+	is_settled("W2, W22: a create $how, killed before its answer: one meeting");
+	if ($acts)
+	{
+		like(outcomes_of($id, $since), qr/^find adopted(, read ok)?$/, 'W22: the meeting of the dead call is adopted');
+		like(methods_since($seq), qr/^POST( GET)+$/, 'W22: by a look, without another create');
+	}
+	else
+	{
+		like(methods_since($seq), qr/^POST (GET )+POST$/, 'W22: the other create came after a look');
+	}
+
+	my $meeting = $t->sql("SELECT meeting_id FROM telehealth.appointment WHERE id = $id");
+
+	ok(die_unanswered($acts, 'PATCH', sub {
+		$t->sql("UPDATE telehealth.appointment
+			SET starts_at = starts_at + interval '100 days' WHERE id = $id") }),
+		"the vendor has a change $how when the dispatcher dies");
+	is_settled("Z3: a change $how, killed before its answer: moved");
+	is($t->sql("SELECT meeting_id FROM telehealth.appointment WHERE id = $id"), $meeting,
+		"Z3: the same meeting (a change $how)");
+
+	ok(die_unanswered($acts, 'DELETE', sub {
+		$t->sql("UPDATE telehealth.appointment SET status = 'CANCELLED' WHERE id = $id") }),
+		"the vendor has a cancellation $how when the dispatcher dies");
+	is_settled("Z2: a cancellation $how, killed before its answer: gone");
+	is($fake->live_meetings, $live, "Z2: none is left of it (a cancellation $how)");
 }
 is($t->sql('SELECT count(*) FROM telehealth.orphan_meetings'), 0, 'Z2: no orphan is left');
 is($t->sql('SELECT count(*) FROM telehealth.session WHERE intent IS NOT NULL'), 0,
