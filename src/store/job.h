@@ -114,7 +114,10 @@ extern int th_job_claim(const ThClaim *classes, int limit, TimestampTz now,
 /* The same for due hold jobs alone, while outward work is held. */
 extern int th_job_claim_holds(int limit, TimestampTz now, ThJob **jobs);
 
-/* Ends the leases of a predecessor that died. Returns how many there were. */
+/*
+ * Ends the leases of a predecessor that died, except of rows that somebody
+ * holds. Returns how many there were.
+ */
 extern int64 th_job_recover(TimestampTz now);
 
 /* Renews leases of jobs in work. */

@@ -49,9 +49,16 @@ static ThPlan claim_holds = {
 	.types = { TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, INT8OID }
 };
 
+/* A row that an application holds keeps its lease: it is claimed after that. */
 static ThPlan recover = {
-	.text = "UPDATE telehealth_private.job SET due_at = $1"
-			" WHERE attempts > 0 AND due_at > $1 AND dead_at IS NULL",
+	.text =
+		"WITH left_over AS MATERIALIZED (SELECT q.kind, q.clinic_id,"
+		" q.subject_id FROM telehealth_private.job AS q"
+		" WHERE q.attempts > 0 AND q.due_at > $1 AND q.dead_at IS NULL"
+		" FOR UPDATE SKIP LOCKED)"
+		" UPDATE telehealth_private.job AS j SET due_at = $1 FROM left_over AS l"
+		" WHERE j.kind = l.kind AND j.clinic_id = l.clinic_id"
+		" AND j.subject_id = l.subject_id",
 	.n_args = 1,
 	.types = { TIMESTAMPTZOID }
 };

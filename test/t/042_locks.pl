@@ -165,6 +165,29 @@ $application->quit;
 ok($t->poll("SELECT bool_and(join_url IS NOT NULL) FROM telehealth.appointment WHERE id IN ($held, $busy)", 't', 20),
 	'the links are written once the rows are free');
 
+# ---- W2: a dispatcher that starts while an application holds a job in work
+
+ok(drained(), 'nothing is left again');
+$fake->faults({ match => { method => 'POST', path_regex => '/meetings$', times => 1 },
+	fault => { kind => 'hang' } });
+$held = $t->insert_visit(provider_id => 915);
+$fake->wait_for(sub { ($_[0]{hanging} // 0) >= 1 }, 20);
+$application = $t->background_psql('postgres');
+$application->query_safe("BEGIN; UPDATE telehealth.appointment
+	SET starts_at = starts_at + interval '1 hour' WHERE id = $held");
+$logged = $t->log_size;
+$t->sql('SELECT pg_terminate_backend(pid) FROM telehealth.worker_status');
+$fake->faults;
+$fake->release;
+$other = $t->insert_visit(provider_id => 916);
+ok($t->poll("SELECT join_url IS NOT NULL FROM telehealth.appointment WHERE id = $other", 't', 20),
+	'W12: it starts, and makes what others have booked');
+unlike($t->log_text($logged), qr/lock timeout/, 'W12: it did not wait for that job');
+$application->query_safe('COMMIT');
+$application->quit;
+ok($t->poll("SELECT join_url IS NOT NULL FROM telehealth.appointment WHERE id = $held", 't', 60),
+	'W2: the job that was held is done after its lease');
+
 # ---- marked again while the result is written down
 
 SKIP:
