@@ -57,8 +57,8 @@ typedef struct Work
 	int64 *ids;
 	int n_overbooked;
 	int overbooked_room;
-	bool is_new; /* the rows were inserted */
-	bool wakes;
+	bool is_new;    /* the rows were inserted */
+	bool has_marks; /* now or before a flush */
 } Work;
 
 /* ---- reading ---- */
@@ -160,14 +160,13 @@ add_mark(Work *work, ThJobKind kind, ThPriority priority, const Visit *visit,
 						  ? palloc_array(ThMark, work->room)
 						  : repalloc_array(work->marks, ThMark, work->room);
 	}
+	work->has_marks = true;
 	mark = &work->marks[work->n_marks++];
 	mark->kind = kind;
 	mark->priority = priority;
 	mark->clinic_id = visit->clinic_id;
 	mark->subject_id = visit->id;
 	mark->due_at = due_at;
-	if (due_at <= work->now + DEBOUNCE_US)
-		work->wakes = true;
 }
 
 static void
@@ -197,12 +196,17 @@ is_near(const Work *work, const Visit *visit)
 		   visit->starts_at < work->now + TH_NEAR_MINUTES * USECS_PER_MINUTE;
 }
 
+/*
+ * Nothing is due in the past: claims look only a little way back. For the same
+ * reason a hold to come wakes too: should this commit late, the dispatcher has
+ * to look further back for it.
+ */
 static void
 mark_hold(Work *work, const Visit *visit)
 {
 	if (visit->status == work->columns->pending && visit->held_until != 0)
 		add_mark(work, TH_JOB_HOLD, TH_PRIORITY_CREATE, visit,
-				 visit->held_until);
+				 Max(visit->held_until, work->now));
 }
 
 static void
@@ -356,7 +360,7 @@ th_sql_appointment_mark(PG_FUNCTION_ARGS)
 		th_audit_write(work.clinics, work.ids, work.n_overbooked, "overbook",
 					   "appointment", NULL);
 	flush_marks(&work);
-	if (work.wakes)
+	if (work.has_marks)
 		th_wake_at_commit();
 	return PointerGetDatum(NULL);
 }

@@ -2,7 +2,11 @@ CREATE FUNCTION telehealth.ensure_meeting(appointment_id bigint) RETURNS void
 	LANGUAGE C VOLATILE STRICT
 	AS 'MODULE_PATHNAME', 'th_sql_elevated';
 
-/* Sets whether a meeting is wanted, and marks the appointment either way. */
+/*
+ * Sets whether a meeting is wanted, and marks the appointment either way. The
+ * appointment is locked before its job, as by its triggers: the dispatcher
+ * passes over what is locked so, but would wait for a job.
+ */
 CREATE FUNCTION telehealth_private.want_meeting(clinic_id bigint, appointment_id bigint, is_wanted boolean, priority integer)
 	RETURNS void
 	LANGUAGE plpgsql
@@ -13,7 +17,8 @@ DECLARE
 BEGIN
 	SELECT telehealth_private.priority_at(a.starts_at, a.ends_at, want_meeting.priority) INTO v_priority
 	FROM telehealth.appointment AS a
-	WHERE a.clinic_id = want_meeting.clinic_id AND a.id = want_meeting.appointment_id;
+	WHERE a.clinic_id = want_meeting.clinic_id AND a.id = want_meeting.appointment_id
+	FOR NO KEY UPDATE;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION USING ERRCODE = 'no_data_found',
 			MESSAGE = format('appointment %s does not exist', appointment_id);

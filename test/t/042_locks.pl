@@ -128,6 +128,43 @@ ok($t->poll("SELECT status FROM telehealth.appointment WHERE id = $lapsed", 'CAN
 	'A2: a hold that nobody confirms expires');
 is($t->sql($insert =~ s/900/904/r . ' RETURNING true'), 't', 'A2: and its slot is free again');
 
+# due before the dispatcher can know: by its own words, or since it commits late
+my $hold_until = sub {
+	my ($provider, $until) = @_;
+
+	return "INSERT INTO telehealth.appointment
+		(patient_id, provider_id, type, status, starts_at, held_until)
+		VALUES (1, $provider, 'VIDEO', 'PENDING', $SLOT, $until) RETURNING id";
+};
+my $past = $t->sql($hold_until->(911, q{now() - interval '1 hour'}));
+ok($t->poll("SELECT status FROM telehealth.appointment WHERE id = $past", 'CANCELLED', 10),
+	'A2: a hold that ran out before it was made expires at once');
+my $late = $t->background_psql('postgres');
+$late->query_safe('BEGIN');
+my $late_id = $late->query_safe($hold_until->(912, q{clock_timestamp() + interval '1.5 seconds'}));
+my $begun = $t->sql('SELECT now()');
+$t->poll("SELECT now() > '$begun'::timestamptz + interval '3 seconds'");
+$late->query_safe('COMMIT');
+$late->quit;
+ok($t->poll("SELECT status FROM telehealth.appointment WHERE id = $late_id", 'CANCELLED', 10),
+	'A2: a hold that ran out before its commit expires at once');
+
+# somebody asks for the meeting of a hold that runs out
+my $wanted = $t->sql($hold_until->(913, q{now() + interval '1 second'}));
+my $asker  = $t->background_psql('postgres');
+my $before = $t->log_size;
+$asker->query_safe("BEGIN; SELECT telehealth.ensure_meeting($wanted)");
+$t->poll("SELECT now() > held_until + interval '0.5 seconds'
+	FROM telehealth.appointment WHERE id = $wanted");
+$other = $t->insert_visit(provider_id => 914);
+ok($t->poll("SELECT join_url IS NOT NULL FROM telehealth.appointment WHERE id = $other", 't', 20),
+	'W12: a hold whose job an application holds delays no other job');
+$asker->query_safe('COMMIT');
+$asker->quit;
+ok($t->poll("SELECT status FROM telehealth.appointment WHERE id = $wanted", 'CANCELLED', 30),
+	'A2: it expires once the application is done');
+unlike($t->log_text($before), qr/lock timeout/, 'W12: the dispatcher did not wait for the job');
+
 # ---- W12: an application that holds a row open
 
 ok(drained(), 'nothing is left');
