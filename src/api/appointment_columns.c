@@ -23,6 +23,7 @@ static const char *const names[] = {
 	[TH_COLUMN_ENDS_AT] = "ends_at",
 	[TH_COLUMN_TIMEZONE] = "timezone",
 	[TH_COLUMN_TITLE] = "title",
+	[TH_COLUMN_REASON] = "reason",
 	[TH_COLUMN_LOCATION] = "location",
 	[TH_COLUMN_PLATFORM] = "platform",
 	[TH_COLUMN_MEETING_ID] = "meeting_id",

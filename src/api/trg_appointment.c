@@ -123,9 +123,11 @@ static bool
 is_meeting_touched(const Work *work, TupleTableSlot *old, TupleTableSlot *new)
 {
 	static const ThColumn columns[] = {
-		TH_COLUMN_STARTS_AT, TH_COLUMN_DURATION,    TH_COLUMN_TIMEZONE,
-		TH_COLUMN_TYPE,      TH_COLUMN_PROVIDER_ID, TH_COLUMN_PATIENT_ID,
-		TH_COLUMN_PLATFORM,  TH_COLUMN_TITLE,       TH_COLUMN_IS_MEETING_WANTED,
+		TH_COLUMN_STARTS_AT,   TH_COLUMN_DURATION,
+		TH_COLUMN_TIMEZONE,    TH_COLUMN_TYPE,
+		TH_COLUMN_PROVIDER_ID, TH_COLUMN_PATIENT_ID,
+		TH_COLUMN_PLATFORM,    TH_COLUMN_TITLE,
+		TH_COLUMN_REASON,      TH_COLUMN_IS_MEETING_WANTED,
 	};
 
 	for (size_t i = 0; i < lengthof(columns); i++)
