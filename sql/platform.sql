@@ -129,6 +129,13 @@ SELECT state, message FROM test.try(format('SELECT telehealth.disconnect_platfor
 SELECT clinic_id, platform FROM telehealth.account ORDER BY clinic_id, platform;
 RESET telehealth.clinic_id;
 RESET ROLE;
+/* Health tells a clinic without an account of its own that it is served */
+BEGIN;
+UPDATE telehealth_private.role_grant SET clinic_id = 3 WHERE grantee = 'regress_th_admin1';
+SET LOCAL ROLE regress_th_admin1;
+SELECT status, detail, hint FROM telehealth.health WHERE check_name = 'accounts';
+SELECT count(*) FROM telehealth.platform_status;
+ROLLBACK;
 
 /* What can be checked without a dispatcher */
 SELECT check_name, status, detail, hint FROM telehealth_private.check_account_here(1, :zoom_of_1);
