@@ -377,6 +377,7 @@ th_cycle_run(bool wants_claim, bool is_full_scan, ThCycleReport *report)
 	th_transaction_commit();
 	report->settled = settled.settled;
 	report->failed = settled.failed;
+	report->kept = settled.kept;
 	report->is_more_due |= settled.is_again;
 	report->next_due = settled.next_due;
 	TH_WAITPOINT("claimed");

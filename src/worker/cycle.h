@@ -16,6 +16,7 @@ typedef struct ThCycleReport
 	int claimed;
 	int settled;
 	int failed;
+	int kept;         /* finished, but an application holds their rows */
 	bool is_more_due; /* a claim came back full */
 	TimestampTz
 		next_due;  /* the earliest that was settled to be due later; 0: none */

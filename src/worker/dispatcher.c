@@ -49,6 +49,10 @@
 #define GATHER_CALLS 8
 #define GATHER_MS 10
 
+/* A result whose row an application holds is tried again so often, ever slower. */
+#define KEPT_FIRST_MS 20
+#define KEPT_LAST_MS 1000
+
 typedef struct Loop
 {
 	ThHttpEngine *engine;
@@ -69,6 +73,9 @@ typedef struct Loop
 	bool is_version_told;
 	bool is_paused; /* of the wrong version: nothing can be written */
 	int failed_cycles;
+	int n_kept; /* finished works whose rows applications hold */
+	int64 kept_wait_ms;
+	int64 next_kept_ms;
 	char held[96];
 } Loop;
 
@@ -151,6 +158,27 @@ gather_ms(const Loop *loop, int64 now_ms)
 	return Max(loop->last_cycle_ms + GATHER_MS - now_ms, 0);
 }
 
+/* True if a result can be written now, as far as is known. */
+static bool
+has_to_settle(const Loop *loop, int64 now_ms)
+{
+	int n = th_run_finished();
+
+	return n > loop->n_kept || (n > 0 && now_ms >= loop->next_kept_ms);
+}
+
+/* What applications hold is not asked for again and again without a pause. */
+static void
+note_kept(Loop *loop, int n_kept)
+{
+	loop->kept_wait_ms = n_kept == 0
+							 ? 0
+							 : Min(Max(loop->kept_wait_ms * 2, KEPT_FIRST_MS),
+								   KEPT_LAST_MS);
+	loop->n_kept = n_kept;
+	loop->next_kept_ms = th_clock_monotonic_ms() + loop->kept_wait_ms;
+}
+
 /* Milliseconds until there is a reason for a transaction. */
 static int64
 cycle_ms(const Loop *loop, int64 now_ms)
@@ -158,9 +186,11 @@ cycle_ms(const Loop *loop, int64 now_ms)
 	int64 limit = Max(loop->next_poll_ms - now_ms, 0);
 	int next_ms = due_ms(loop);
 
-	if (!loop->is_paused && (th_run_finished() > 0 || th_pool_is_dirty() ||
-							 has_more_to_claim(loop)))
+	if (!loop->is_paused && (has_to_settle(loop, now_ms) ||
+							 th_pool_is_dirty() || has_more_to_claim(loop)))
 		limit = 0;
+	else if (th_run_finished() > 0 && !loop->is_paused)
+		limit = Min(limit, loop->next_kept_ms - now_ms);
 	if (next_ms > 0)
 		limit = Min(limit, next_ms);
 	if (loop->wants_claim || next_ms == 0)
@@ -252,7 +282,7 @@ run_cycle(Loop *loop)
 	ThCycleReport report;
 
 	if (gather_ms(loop, now_ms) > 0 ||
-		(!wants_claim && th_run_finished() == 0 && !th_pool_is_dirty()))
+		(!wants_claim && !has_to_settle(loop, now_ms) && !th_pool_is_dirty()))
 		return;
 	enter_phase(loop, wants_claim ? "claim" : "settle");
 	if (wants_claim && th_slot_take_wake())
@@ -271,6 +301,7 @@ run_cycle(Loop *loop)
 	}
 	loop->is_paused = false;
 	loop->failed_cycles = 0;
+	note_kept(loop, report.kept);
 	loop->figures.cycles++;
 	loop->figures.claimed += report.claimed;
 	loop->figures.settled += report.settled;

@@ -195,7 +195,10 @@ th_settle_works(ThWork **works, int n, TimestampTz now, bool *is_kept,
 	{
 		is_kept[i] = settles[i].is_locked;
 		if (is_kept[i])
+		{
+			report->kept++;
 			continue;
+		}
 		report->settled++;
 		if (settles[i].error != NULL)
 			report->failed++;

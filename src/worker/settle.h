@@ -11,6 +11,7 @@ typedef struct ThSettleReport
 {
 	int settled;
 	int failed;
+	int kept;
 	bool is_again; /* some job is due at once */
 	TimestampTz
 		next_due; /* the earliest of those that are due later; 0: none */

@@ -223,6 +223,11 @@ my $since = $t->sql('SELECT now()');
 $t->poll("SELECT now() > '$since'::timestamptz + interval '4 seconds'");
 is($t->sql("SELECT claim_no FROM telehealth_private.job WHERE subject_id = $held"), $claim,
 	'W11: the lease of the held one is renewed, it is not claimed again');
+my $cycles = $t->sql('SELECT cycles FROM telehealth.worker_status');
+$since = $t->sql('SELECT now()');
+$t->poll("SELECT now() > '$since'::timestamptz + interval '2 seconds'");
+$cycles = $t->sql('SELECT cycles FROM telehealth.worker_status') - $cycles;
+ok($cycles < 50, 'W12: nor is it asked for without a pause') or diag "$cycles cycles in 2 s";
 $application->query_safe('COMMIT');
 $application->quit;
 ok($t->poll("SELECT bool_and(join_url IS NOT NULL) FROM telehealth.appointment WHERE id IN ($held, $busy)", 't', 20),
