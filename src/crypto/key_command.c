@@ -16,11 +16,11 @@
 
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
 
 #include "base/compat.h"
 #include "base/th_clock.h"
-#include "base/th_guard.h"
 #include "crypto/key_command.h"
 
 #define COMMAND_LIMIT_MS 10000
@@ -39,27 +39,32 @@ static const char *read_all(Child *child, char *buffer, size_t size,
 							size_t *length, int64 deadline);
 static const char *await_end(Child *child, int64 deadline);
 static void wait_for(int descriptor, long timeout_ms);
-static void end_child(void *object);
+static void end_child(Child *child);
+static void end_callback(int code, Datum arg);
 
 bool
 th_key_command_run(const char *command, char *buffer, size_t size,
 				   size_t *length, const char **reason)
 {
 	int64 deadline = th_clock_monotonic_ms() + COMMAND_LIMIT_MS;
-	Child *child = palloc(sizeof(Child));
-	ThGuard *guard = th_guard_create(CurrentMemoryContext, end_child);
+	Child child;
 
 	*length = 0;
-	if (!start(child, command))
+	if (!start(&child, command))
 	{
 		*reason = "key command could not be started";
 		return false;
 	}
-	th_guard_store(guard, child);
-	*reason = read_all(child, buffer, size, length, deadline);
-	if (*reason == NULL)
-		*reason = await_end(child, deadline);
-	th_guard_release(guard);
+
+	/* Also when the process is terminated while it waits. */
+	PG_ENSURE_ERROR_CLEANUP(end_callback, PointerGetDatum(&child));
+	{
+		*reason = read_all(&child, buffer, size, length, deadline);
+		if (*reason == NULL)
+			*reason = await_end(&child, deadline);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(end_callback, PointerGetDatum(&child));
+	end_child(&child);
 
 	/* The waits above may have taken the latch's setting from our caller. */
 	SetLatch(MyLatch);
@@ -182,12 +187,10 @@ wait_for(int descriptor, long timeout_ms)
 	CHECK_FOR_INTERRUPTS();
 }
 
-/* Guard callback: nothing of the command is left afterwards. */
+/* Nothing of the command is left afterwards. */
 static void
-end_child(void *object)
+end_child(Child *child)
 {
-	Child *child = object;
-
 	(void) close(child->descriptor);
 	if (child->pid > 0)
 	{
@@ -195,4 +198,11 @@ end_child(void *object)
 		while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
 			;
 	}
+}
+
+static void
+end_callback(int code, Datum arg)
+{
+	(void) code;
+	end_child((Child *) DatumGetPointer(arg));
 }

@@ -11,8 +11,8 @@
  * Runs "command" in a shell and reads what it prints into "buffer", at most
  * "size" bytes; *length is what there was. False, with *reason a constant
  * text that fits a message, if it did not end well in 10 seconds or printed
- * more. The command and its children are killed then, or when the current
- * context is reset.
+ * more. The command and its children are killed then, at an error, and when
+ * the process ends.
  *
  * Errors: out of memory, and those of CHECK_FOR_INTERRUPTS.
  */
