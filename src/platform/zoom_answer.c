@@ -17,6 +17,9 @@
 #define TOKEN_MAX 16384
 #define SETTING_MAX 40
 
+/* Entries of one page of a list; we ask for 300. */
+#define LIST_MAX 1000
+
 /* Zoom's own, should an answer not say it. */
 #define TOKEN_SECONDS 3600
 #define TOKEN_SECONDS_MAX 86400
@@ -256,7 +259,7 @@ read_list(const ThMeetingWish *wish, Jsonb *document, ThMeetingAnswer *out)
 {
 	int count = th_json_length(document, "meetings");
 
-	if (!is_array(document, "meetings"))
+	if (!is_array(document, "meetings") || count > LIST_MAX)
 		return false;
 	for (int i = 0; i < count; i++)
 	{
