@@ -7,6 +7,7 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
+#include "utils/timeout.h"
 #include "utils/timestamp.h"
 
 #include "base/th_clock.h"
@@ -68,8 +69,7 @@ place(ThWork *work, TimestampTz now)
 	work->pool->placed++;
 	if (waiting >=
 		work->pool->max_in_flight * WAITING_PER_PLACE + WAITING_FLOOR)
-		th_work_later(work, now,
-					  th_pool_release_at(work->pool, now + MIN_RELEASE_US),
+		th_work_later(work, now, th_pool_release_at(work, now + MIN_RELEASE_US),
 					  "waiting_for_place", NULL);
 }
 
@@ -414,6 +414,7 @@ th_cycle_settle_singly(void)
 			MemoryContextSwitchTo(outer);
 			EmitErrorReport();
 			FlushErrorState();
+			disable_all_timeouts(false);
 			AbortCurrentTransaction();
 			is_kept = false;
 		}

@@ -86,8 +86,8 @@ set_base(ThBucket *bucket, double base)
 	bucket->filled = Min(bucket->filled, base);
 }
 
-ThPoolAccount *
-th_pool_find(int64 clinic_id, int64 id)
+static ThPoolAccount *
+find_account(int64 clinic_id, int64 id)
 {
 	ListCell *cell;
 
@@ -139,33 +139,61 @@ read_limits(ThPoolAccount *account)
 	account->daily_limit = th_vendor_limit(vendor, "host_writes_per_day", 0);
 }
 
+void
+th_pool_set_text(ThPoolAccount *a, char **slot, const char *text)
+{
+	char *old = *slot;
+
+	*slot = text == NULL ? NULL : MemoryContextStrdup(a->context, text);
+	if (old != NULL)
+		pfree(old);
+}
+
+/* Forgets what the account's rows held, secrets and all. */
+static void
+close_account(ThPoolAccount *account)
+{
+	account->n_credentials = 0;
+	account->credentials = NULL;
+	account->token_state = TH_TOKEN_NONE;
+	account->token = account->scopes = NULL;
+	account->api_url = account->token_url = NULL;
+	account->note_error = account->note_scope = NULL;
+	account->is_noted = account->is_token_dirty = false;
+	memset(&account->refusal, 0, sizeof(account->refusal));
+	memset(account->renewals, 0, sizeof(account->renewals));
+	MemoryContextReset(account->context);
+	account->token_context = AllocSetContextCreate(account->context,
+												   "telehealth token",
+												   ALLOCSET_SMALL_SIZES);
+}
+
 /* Opens what the account's rows hold, into a context that is wiped later. */
 static void
 open_account(ThPoolAccount *account, TimestampTz now)
 {
 	MemoryContext old = MemoryContextSwitchTo(account->context);
+	ThCredential *credentials;
 	const char *reason;
+	int n = th_credential_open(account->clinic_id, account->id, &credentials,
+							   &reason);
 
-	account->token = NULL;
-	account->token_state = TH_TOKEN_NONE;
-	account->n_credentials = th_credential_open(account->clinic_id, account->id,
-												&account->credentials, &reason);
-	account->is_key_missing = account->n_credentials < 0;
+	account->is_key_missing = n < 0;
 	if (account->is_key_missing)
 	{
-		account->n_credentials = 0;
 		account->token_state = TH_TOKEN_REFUSED;
 		account->refused_until = now + 10 * USECS_PER_SEC;
-		memset(&account->refusal, 0, sizeof(account->refusal));
 		account->refusal.verdict = TH_VERDICT_CREDENTIALS;
-		account->refusal.message = pstrdup(reason);
+		th_pool_set_text(account, &account->refusal.message, reason);
+		th_pool_set_text(account, &account->note_error, reason);
 		account->note_status = "key_missing";
-		account->note_error = account->refusal.message;
-		account->note_scope = NULL;
 		account->is_noted = true;
 	}
 	else
 	{
+		account->credentials = credentials;
+		account->n_credentials = n;
+		MemoryContextSwitchTo(account->token_context);
 		account->token = th_credential_token(account->clinic_id, account->id,
 											 now + STORED_MARGIN,
 											 &account->token_expires_at,
@@ -227,7 +255,7 @@ take_settings(ThPoolAccount *account, const ThAccount *row)
 ThPoolAccount *
 th_pool_account(const ThAccount *row, TimestampTz now)
 {
-	ThPoolAccount *account = th_pool_find(row->clinic_id, row->id);
+	ThPoolAccount *account = find_account(row->clinic_id, row->id);
 	bool is_new = account == NULL;
 
 	if (is_new)
@@ -239,15 +267,13 @@ th_pool_account(const ThAccount *row, TimestampTz now)
 
 		if (is_fetching)
 			return account; /* its answer belongs to the old credentials */
-		MemoryContextReset(account->context);
-		account->api_url = account->token_url = account->scopes = NULL;
-		account->note_error = account->note_scope = NULL;
-		account->is_noted = account->is_token_dirty = false;
-		memset(account->renewals, 0, sizeof(account->renewals));
-		account->connected_at = row->connected_at;
+		/* an error on the way leaves an account that is opened again */
+		account->connected_at = 0;
+		close_account(account);
 		take_settings(account, row);
 		read_limits(account);
 		open_account(account, now);
+		account->connected_at = row->connected_at;
 	}
 	else
 		take_settings(account, row);
@@ -392,7 +418,7 @@ learn(ThWork *work, ThMeetingAnswer *answer, TimestampTz now)
 			bucket->rate = Max(MIN_RATE, bucket->rate / 2);
 		bucket->filled = 0;
 		bucket->until = Max(bucket->until, Max(answer->retry_at, earliest));
-		answer->retry_at = th_pool_release_at(work->pool, bucket->until);
+		answer->retry_at = th_pool_release_at(work, bucket->until);
 	}
 	else if (answer->verdict == TH_VERDICT_QUOTA)
 	{
@@ -410,7 +436,6 @@ th_pool_ended(ThWork *work, const ThMeetingAnswer *answer,
 			  const ThHttpResult *result, TimestampTz now)
 {
 	ThPoolAccount *account = work->pool;
-	MemoryContext old;
 
 	account->in_flight--;
 	work->origin->in_flight--;
@@ -419,23 +444,21 @@ th_pool_ended(ThWork *work, const ThMeetingAnswer *answer,
 	if (answer->verdict == TH_VERDICT_SCOPE_MISSING ||
 		answer->verdict == TH_VERDICT_CREDENTIALS)
 	{
-		old = MemoryContextSwitchTo(account->context);
 		account->note_status = "error";
-		account->note_error = pstrdup(answer->message == NULL
-										  ? th_verdict_name(answer->verdict)
-										  : answer->message);
-		account->note_scope = answer->missing_scope == NULL
-								  ? NULL
-								  : pstrdup(answer->missing_scope);
+		th_pool_set_text(account, &account->note_error,
+						 answer->message == NULL
+							 ? th_verdict_name(answer->verdict)
+							 : answer->message);
+		th_pool_set_text(account, &account->note_scope, answer->missing_scope);
 		account->is_noted = true;
 		account->noted_op = work->op;
-		MemoryContextSwitchTo(old);
 	}
 	else if (answer->verdict == TH_VERDICT_OK && account->note_error != NULL &&
 			 account->noted_op == work->op)
 	{
 		account->note_status = "connected";
-		account->note_error = account->note_scope = NULL;
+		th_pool_set_text(account, &account->note_error, NULL);
+		th_pool_set_text(account, &account->note_scope, NULL);
 		account->is_noted = true;
 	}
 }
@@ -450,16 +473,20 @@ th_pool_read_limits(void)
 }
 
 TimestampTz
-th_pool_release_at(ThPoolAccount *account, TimestampTz from)
+th_pool_release_at(const ThWork *work, TimestampTz from)
 {
+	ThPoolAccount *account = work->pool;
+	TimestampTz now = th_clock_now();
+	bool is_near = work->ask == NULL &&
+				   th_work_priority(work, now) == TH_PRIORITY_NEAR;
+	TimestampTz *horizon = &account->horizons[is_near ? 1 : 0];
 	double rate = Max(Min(account->medium.rate, account->light.rate), MIN_RATE);
 
 	/* a wait for tomorrow must not hold back what may go on today */
-	if (from > th_clock_now() + MAX_HORIZON)
+	if (from > now + MAX_HORIZON)
 		return from;
-	account->horizon = Max(account->horizon, from) +
-					   (TimestampTz) (USECS_PER_SEC / rate);
-	return account->horizon;
+	*horizon = Max(*horizon, from) + (TimestampTz) (USECS_PER_SEC / rate);
+	return *horizon;
 }
 
 void

@@ -42,8 +42,8 @@ typedef struct ThPoolAccount
 	int64 clinic_id;
 	int64 id;
 	TimestampTz connected_at;
-	MemoryContext
-		context; /* secrets; wiped when the account is connected anew */
+	MemoryContext context;       /* secrets; wiped at a new connection */
+	MemoryContext token_context; /* within it: the token and its scopes */
 	const ThPlatform *platform;
 	ThCredential *credentials;
 	int n_credentials;
@@ -75,8 +75,8 @@ typedef struct ThPoolAccount
 	int placed;       /* works added by the claim under way */
 	ThBucket light;
 	ThBucket medium;
-	TimestampTz horizon; /* when the next released work should be due */
-	int64 daily_limit;   /* writes per host and UTC day; 0 none */
+	TimestampTz horizons[2]; /* due times given out so far; [1]: near starts */
+	int64 daily_limit;       /* writes per host and UTC day; 0 none */
 
 	bool is_noted; /* row's status is to be written */
 	const char *note_status;
@@ -95,9 +95,6 @@ extern void th_pool_init(TimestampTz now);
  */
 extern ThPoolAccount *th_pool_account(const ThAccount *row, TimestampTz now);
 
-/* The account if it is known; for calls outside a transaction. */
-extern ThPoolAccount *th_pool_find(int64 clinic_id, int64 id);
-
 /*
  * When the work's call may be made: "now" or earlier means at once, as far as
  * rates, places, refusals and quota go. *why is a word for the row.
@@ -112,6 +109,9 @@ extern bool th_pool_has_room(const ThWork *work);
 extern void th_pool_started(ThWork *work, TimestampTz now);
 extern void th_pool_ended(ThWork *work, const ThMeetingAnswer *answer,
 						  const ThHttpResult *result, TimestampTz now);
+
+/* A copy of "text", or NULL, takes the place of what *slot owns. */
+extern void th_pool_set_text(ThPoolAccount *a, char **slot, const char *text);
 
 /* The account's token, its expiry and skew were set: it is READY. */
 extern void th_pool_take_token(ThPoolAccount *account, TimestampTz now);
@@ -128,8 +128,8 @@ extern void th_pool_token_answer(ThPoolAccount *account,
 								 const ThMeetingAnswer *answer,
 								 const ThHttpResult *result, TimestampTz now);
 
-/* When a work that the pool cannot take now should be due: spread along the account's rate. */
-extern TimestampTz th_pool_release_at(ThPoolAccount *account, TimestampTz from);
+/* When a work refused now should be due: spread along the account's rate, near starts apart. */
+extern TimestampTz th_pool_release_at(const ThWork *work, TimestampTz from);
 
 /* Reads the limits of all accounts anew. Where: in a transaction, now and then. */
 extern void th_pool_read_limits(void);

@@ -21,6 +21,9 @@
 #define MAX_MARGIN (10 * USECS_PER_SEC)
 #define MIN_USE USECS_PER_SEC
 
+/* A clock that is further off tells nothing. */
+#define MAX_SKEW USECS_PER_DAY
+
 #define FIRST_REFUSAL (2 * USECS_PER_SEC)
 #define MAX_REFUSAL_DOUBLINGS 4
 #define CONFIGURATION_REFUSAL (30 * USECS_PER_SEC)
@@ -43,12 +46,12 @@ th_pool_take_token(ThPoolAccount *account, TimestampTz now)
 	account->token_failures = 0;
 }
 
+/* Wipes the token. */
 static void
 drop_token(ThPoolAccount *account)
 {
-	if (account->token != NULL)
-		explicit_bzero(account->token, strlen(account->token));
-	account->token = NULL;
+	account->token = account->scopes = NULL;
+	MemoryContextReset(account->token_context);
 	account->is_token_dirty = false;
 	account->token_state = TH_TOKEN_NONE;
 }
@@ -57,25 +60,22 @@ static void
 refuse(ThPoolAccount *account, ThVerdict verdict, const char *message,
 	   TimestampTz until)
 {
-	MemoryContext old = MemoryContextSwitchTo(account->context);
-
 	drop_token(account);
 	account->token_state = TH_TOKEN_REFUSED;
 	account->refused_until = until;
-	memset(&account->refusal, 0, sizeof(account->refusal));
 	account->refusal.verdict = verdict;
-	account->refusal.message = message == NULL ? NULL : pstrdup(message);
+	account->refusal.retry_at = 0;
+	th_pool_set_text(account, &account->refusal.message, message);
 	if (verdict == TH_VERDICT_RATE_LIMITED ||
 		verdict == TH_VERDICT_TOKEN_EXPIRED)
 		account->refusal.retry_at = until;
 	if (verdict != TH_VERDICT_RETRY && verdict != TH_VERDICT_RATE_LIMITED)
 	{
 		account->note_status = "error";
-		account->note_error = account->refusal.message;
-		account->note_scope = NULL;
+		th_pool_set_text(account, &account->note_error, message);
+		th_pool_set_text(account, &account->note_scope, NULL);
 		account->is_noted = true;
 	}
-	MemoryContextSwitchTo(old);
 }
 
 void
@@ -101,20 +101,22 @@ void
 th_pool_token_answer(ThPoolAccount *account, const ThMeetingAnswer *answer,
 					 const ThHttpResult *result, TimestampTz now)
 {
-	TimestampTz from = result->date != 0 ? result->date : now;
+	TimestampTz from = now;
 
 	account->fetch_origin->in_flight--;
+	if (result->date > now - MAX_SKEW && result->date < now + MAX_SKEW)
+		from = result->date;
 	if (answer->verdict == TH_VERDICT_OK && answer->token != NULL)
 	{
-		account->token = th_guard_secret_text(account->context, answer->token,
+		drop_token(account);
+		account->token = th_guard_secret_text(account->token_context,
+											  answer->token,
 											  strlen(answer->token));
 		account->scopes = answer->scopes == NULL
 							  ? NULL
-							  : MemoryContextStrdup(account->context,
+							  : MemoryContextStrdup(account->token_context,
 													answer->scopes);
-		account->skew_ms = result->date == 0
-							   ? 0
-							   : (int) ((result->date - now) / 1000);
+		account->skew_ms = (int) ((from - now) / 1000);
 		if (abs(account->skew_ms) < 1500)
 			account->skew_ms = 0; /* the header knows seconds only */
 		account->token_expires_at = from + (TimestampTz) answer->expires_in *

@@ -205,7 +205,7 @@ refuse(ThWork *work, const ThMeetingAnswer *answer, TimestampTz now)
 	{
 		/* the file may be back any time: no growing backoff */
 		work->settle.waiting_for = "key_missing";
-		work->settle.due_at = th_pool_release_at(work->pool,
+		work->settle.due_at = th_pool_release_at(work,
 												 work->pool->refused_until);
 	}
 }
@@ -228,6 +228,16 @@ run_locally(ThWork *work)
 	}
 }
 
+/* The engine has its own copies: the caller's of a secret is wiped. */
+static void
+send_request(const ThHttpRequest *request, ThCall *call)
+{
+	th_http_start(th_http_engine(), request, call);
+	if (request->authorization != NULL)
+		explicit_bzero(unconstify(char *, request->authorization),
+					   strlen(request->authorization));
+}
+
 static void
 start_token(ThPoolAccount *account)
 {
@@ -246,10 +256,10 @@ start_token(ThPoolAccount *account)
 	there.timeout_ms = account->timeout_ms;
 	account->platform->build(TH_OP_TOKEN, &there, NULL, NULL, NULL, &request);
 	call->account = account;
+	send_request(&request, call);
 	account->token_state = TH_TOKEN_FETCHING;
 	account->fetch_origin = account->token_origin;
 	account->fetch_origin->in_flight++;
-	th_http_start(th_http_engine(), &request, call);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(scratch);
 }
@@ -279,12 +289,12 @@ start_call(ThWork *work, TimestampTz now)
 	work->platform->build(work->op, &there, &work->wish, meeting_id_of(work),
 						  work->page, &request);
 	call->work = work;
+	send_request(&request, call);
 	unlist_ready(work);
 	work->state = TH_WORK_RUNNING;
 	dlist_push_tail(&running, &work->node);
 	n_running++;
 	th_pool_started(work, now);
-	th_http_start(th_http_engine(), &request, call);
 	MemoryContextSwitchTo(old);
 	TH_WAITPOINT("sent");
 }
@@ -363,7 +373,7 @@ try_start(ThWork *work, const char *held, TimestampTz now)
 	at = th_pool_not_before(work, now, &why);
 	if (at > now + MAX_HOLD_US)
 	{
-		release(work, th_pool_release_at(work->pool, at), why, now);
+		release(work, th_pool_release_at(work, at), why, now);
 		return;
 	}
 	if (at > now)

@@ -40,4 +40,20 @@ for (my $day = 2; $took < 1.5 && $day < 28; $day++)
 }
 ok($took >= 1.5, 'Z9: six creates at two a second take their time') or diag $took;
 
+# ---- W13: a refusal puts a visit that starts soon behind no backlog
+
+$t->sql(q{UPDATE telehealth.vendor_limit SET value = 10 WHERE name = 'medium_per_second'});
+$t->sql(q{INSERT INTO telehealth.appointment (patient_id, provider_id, type, starts_at)
+	SELECT n, 1000 + n, 'VIDEO', '2031-03-01Z' FROM generate_series(1, 2000) AS n});
+ok($t->poll(q{SELECT count(*) > 1500 FROM telehealth_private.job
+	WHERE due_at > now() + interval '2 seconds'}, 't', 30), 'a backlog is spread over minutes');
+$fake->faults({ match => { method => 'POST', path_regex => '/meetings$', times => 1 },
+	fault => { kind => 'status', code => 429, headers => { 'Retry-After' => 5 },
+		body => { code => 429, message => 'rate limit' } } });
+ok($t->poll(q{SELECT count(*) > 0 FROM telehealth_private.job WHERE waiting_for = 'rate_limited'},
+	't', 20), 'Zoom refuses for five seconds');
+my $near = $t->insert_visit(provider_id => 900, starts_at => \"now() + interval '5 minutes'");
+ok($t->poll("SELECT join_url IS NOT NULL FROM telehealth.appointment WHERE id = $near", 't', 20),
+	'W13: the visit that starts soon gets its link right after them');
+
 finish;
