@@ -95,7 +95,8 @@ ifeq ($(TH_DEBUG),1)
 TH_CPPFLAGS += -DTH_DEBUG
 endif
 ifeq ($(WERROR),1)
-TH_CFLAGS += -Werror
+# The server's own flags are those of its compiler, which another may not know.
+TH_CFLAGS += -Werror $(if $(call supported,-Wunknown-warning-option),-Wno-unknown-warning-option)
 endif
 
 # The server's headers as system headers, first: they then give no warnings.

@@ -50,6 +50,14 @@
 	PG_FUNCTION_INFO_V1(name)
 
 /*
+ * Variable-length values have a header of their own since 16; before, their
+ * macros came with postgres.h. Goes with 15.
+ */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/*
  * The module's magic block, with name and version since 18. Goes with 17.
  */
 #if PG_VERSION_NUM >= 180000
