@@ -422,7 +422,7 @@ $fake->misuse_expected(0);
 # ---- many at once
 
 $token = ask_token($fake)->{json}{access_token};
-$fake->options(host_daily => 0, latency_ms => 300);
+$fake->options(host_daily => 0, latency_ms => 2000);
 $ua = Mojo::UserAgent->new(max_connections => 300);
 my ($left, %codes) = (200);
 for (1 .. 200)
