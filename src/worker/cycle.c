@@ -230,6 +230,9 @@ take_asks(const char *held, TimestampTz now)
 		ThWork *work;
 		MemoryContext old;
 
+		/* who asked may have gone while the worker could not look */
+		if (!th_mailbox_is_wanted(&ask))
+			continue;
 		if (held != NULL)
 		{
 			th_mailbox_answer(&ask, ERRCODE_TH_OUTBOUND_HELD,
