@@ -8,10 +8,13 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
 #include "store/owner.h"
+
+#define SAFE_PATH "pg_catalog, pg_temp"
 
 /*
  * The owner of telehealth_private.job. Two syscache look-ups; not remembered,
@@ -48,10 +51,23 @@ th_owner_enter(ThOwnerScope *scope)
 	GetUserIdAndSecContext(&scope->user, &scope->security_context);
 	SetUserIdAndSecContext(owner, scope->security_context |
 									  SECURITY_LOCAL_USERID_CHANGE);
+
+	/*
+	 * An unqualified = of ours must not be an operator that the caller made:
+	 * it would run with the owner's rights.
+	 */
+	scope->settings_level = 0;
+	if (strcmp(namespace_search_path, SAFE_PATH) == 0)
+		return;
+	scope->settings_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", SAFE_PATH, PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
 void
 th_owner_leave(const ThOwnerScope *scope)
 {
+	if (scope->settings_level != 0)
+		AtEOXact_GUC(true, scope->settings_level);
 	SetUserIdAndSecContext(scope->user, scope->security_context);
 }

@@ -12,14 +12,16 @@ typedef struct ThOwnerScope
 {
 	Oid user;
 	int security_context;
+	int settings_level; /* 0 if no setting had to be changed */
 } ThOwnerScope;
 
 /* The role that owns the extension's tables. Errors: 55000 if the extension is not installed here. */
 extern Oid th_owner_role(void);
 
 /*
- * Switches to the owner until th_owner_leave(). An error in between restores
- * the user with the (sub)transaction's abort.
+ * Switches to the owner until th_owner_leave(), and to a search_path in which
+ * nobody else has put operators, functions or types. An error in between
+ * restores both with the (sub)transaction's abort.
  * Where: in a transaction.
  */
 extern void th_owner_enter(ThOwnerScope *scope);
