@@ -79,44 +79,48 @@ CREATE VIEW telehealth_private.crowded_visit WITH (security_barrier = true) AS
 
 /*
  * Visits of the next 24 hours whose link is not there, or is of another
- * instant; and those whose host is busy elsewhere.
+ * instant; and those whose host is busy elsewhere. A UNION ALL is no barrier
+ * as the outermost of a view: the planner hands conditions to its branches.
  */
 CREATE VIEW telehealth.not_ready WITH (security_barrier = true) AS
-	SELECT a.clinic_id, a.id AS appointment_id, a.provider_id, a.starts_at, a.starts_at - now() AS starts_in,
-		r.reason,
-		CASE WHEN r.reason = 'changing' THEN NULL
-			ELSE COALESCE(telehealth_private.hint_reason(r.reason), r.reason) END AS detail,
-		telehealth_private.hint(r.reason) AS hint
-	FROM telehealth.appointment AS a
-	LEFT JOIN telehealth.session AS s
-		ON s.clinic_id = a.clinic_id AND s.appointment_id = a.id AND s.retired_at IS NULL
-	LEFT JOIN telehealth_private.job AS j
-		ON j.kind = 'meeting' AND j.clinic_id = a.clinic_id AND j.subject_id = a.id
-	CROSS JOIN (
-		SELECT CASE WHEN COALESCE(current_setting('telehealth.mock', true), 'off')::boolean THEN NULL
-			ELSE telehealth_private.outbound_held() END,
-			w.state NOT IN ('running', 'starting')
-		FROM telehealth_private.worker_slots() AS w
-	) AS h (held, is_down)
-	CROSS JOIN LATERAL (SELECT CASE
-		WHEN j.subject_id IS NULL THEN 'not_marked'
-		WHEN j.dead_at IS NOT NULL THEN 'dead'
-		WHEN h.is_down THEN 'worker_down'
-		WHEN h.held IS NOT NULL THEN h.held
-		WHEN j.waiting_for IS NOT NULL THEN j.waiting_for
-		WHEN j.failures > 0 THEN 'failing'
-		WHEN s.join_url IS NOT NULL THEN 'changing'
-		ELSE 'queued' END) AS r (reason)
-	WHERE a.ends_at > now() AND a.starts_at < now() + interval '24 hours'
-		AND telehealth_private.wants_meeting(a.type, a.status, a.is_meeting_wanted)
-		AND (s.join_url IS NULL OR a.join_url IS DISTINCT FROM s.join_url
-			OR (s.scheduled_at, s.duration) IS DISTINCT FROM (a.starts_at, a.duration))
-		AND telehealth.may_see(a.clinic_id, current_user)
-	UNION ALL
-	SELECT v.clinic_id, v.appointment_id, v.provider_id, v.starts_at, v.starts_at - now(), 'no_host_capacity',
-		telehealth_private.hint_reason('no_host_capacity'), telehealth_private.hint('no_host_capacity')
-	FROM telehealth_private.crowded_visit AS v
-	WHERE v.starts_at < now() + interval '24 hours';
+	SELECT q.clinic_id, q.appointment_id, q.provider_id, q.starts_at, q.starts_in, q.reason, q.detail, q.hint
+	FROM (
+		SELECT a.clinic_id, a.id AS appointment_id, a.provider_id, a.starts_at, a.starts_at - now() AS starts_in,
+			r.reason,
+			CASE WHEN r.reason = 'changing' THEN NULL
+				ELSE COALESCE(telehealth_private.hint_reason(r.reason), r.reason) END AS detail,
+			telehealth_private.hint(r.reason) AS hint
+		FROM telehealth.appointment AS a
+		LEFT JOIN telehealth.session AS s
+			ON s.clinic_id = a.clinic_id AND s.appointment_id = a.id AND s.retired_at IS NULL
+		LEFT JOIN telehealth_private.job AS j
+			ON j.kind = 'meeting' AND j.clinic_id = a.clinic_id AND j.subject_id = a.id
+		CROSS JOIN (
+			SELECT CASE WHEN COALESCE(current_setting('telehealth.mock', true), 'off')::boolean THEN NULL
+				ELSE telehealth_private.outbound_held() END,
+				w.state NOT IN ('running', 'starting')
+			FROM telehealth_private.worker_slots() AS w
+		) AS h (held, is_down)
+		CROSS JOIN LATERAL (SELECT CASE
+			WHEN j.subject_id IS NULL THEN 'not_marked'
+			WHEN j.dead_at IS NOT NULL THEN 'dead'
+			WHEN h.is_down THEN 'worker_down'
+			WHEN h.held IS NOT NULL THEN h.held
+			WHEN j.waiting_for IS NOT NULL THEN j.waiting_for
+			WHEN j.failures > 0 THEN 'failing'
+			WHEN s.join_url IS NOT NULL THEN 'changing'
+			ELSE 'queued' END) AS r (reason)
+		WHERE a.ends_at > now() AND a.starts_at < now() + interval '24 hours'
+			AND telehealth_private.wants_meeting(a.type, a.status, a.is_meeting_wanted)
+			AND (s.join_url IS NULL OR a.join_url IS DISTINCT FROM s.join_url
+				OR (s.scheduled_at, s.duration) IS DISTINCT FROM (a.starts_at, a.duration))
+			AND telehealth.may_see(a.clinic_id, current_user)
+		UNION ALL
+		SELECT v.clinic_id, v.appointment_id, v.provider_id, v.starts_at, v.starts_at - now(), 'no_host_capacity',
+			telehealth_private.hint_reason('no_host_capacity'), telehealth_private.hint('no_host_capacity')
+		FROM telehealth_private.crowded_visit AS v
+		WHERE v.starts_at < now() + interval '24 hours'
+	) AS q;
 
 /* Meetings that exist at a platform although no appointment wants them. */
 CREATE VIEW telehealth.orphan_meetings WITH (security_barrier = true) AS
