@@ -5,7 +5,10 @@
  * An INSERT through SPI is eight tenths of what the trigger costs. The row
  * and its index entries are written here as the server writes its catalogues.
  * Whether the key was there before is asked of the primary key in the way of
- * a deferred constraint, which neither waits nor fails.
+ * a deferred constraint, which neither waits nor fails. A row that was one too
+ * many is killed at once, as ON CONFLICT does: were it only deleted, whoever
+ * changes the row that was there would wait for this transaction, and the
+ * dispatcher may do that while we wait for it.
  */
 #include "postgres.h"
 
@@ -18,10 +21,10 @@
 #include "catalog/namespace.h"
 #include "executor/tuptable.h"
 #include "nodes/execnodes.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "base/th_guc.h"
@@ -78,6 +81,7 @@ typedef struct Target
 	IndexInfo *info[MAX_INDEXES];
 	TupleTableSlot *slot;
 	BulkInsertState bulk; /* NULL for a few rows */
+	uint32 token;         /* of rows that may be killed yet; 0: none */
 } Target;
 
 static bool
@@ -132,12 +136,15 @@ open_target(Target *target, int n)
 		return false;
 	target->slot = table_slot_create(target->table, NULL);
 	target->bulk = n >= BULK_ROWS ? GetBulkInsertState() : NULL;
+	target->token = SpeculativeInsertionLockAcquire(GetCurrentTransactionId());
 	return true;
 }
 
 static void
 close_target(Target *target)
 {
+	if (target->token != 0)
+		SpeculativeInsertionLockRelease(GetCurrentTransactionId());
 	if (target->bulk != NULL)
 		FreeBulkInsertState(target->bulk);
 	if (target->slot != NULL)
@@ -188,20 +195,17 @@ insert_into_index(Target *target, int i)
 static bool
 insert_row(Target *target)
 {
-	table_tuple_insert(target->table, target->slot, GetCurrentCommandId(true),
-					   0, target->bulk);
-	if (insert_into_index(target, 0))
-	{
-		for (int i = 1; i < target->n_indexes; i++)
-			(void) insert_into_index(target, i);
-		return true;
-	}
+	bool is_new;
 
-	/* A row can be deleted by a later command than the one that wrote it. */
-	CommandCounterIncrement();
-	simple_table_tuple_delete(target->table, &target->slot->tts_tid,
-							  GetTransactionSnapshot());
-	return false;
+	table_tuple_insert_speculative(target->table, target->slot,
+								   GetCurrentCommandId(true), 0, target->bulk,
+								   target->token);
+	is_new = insert_into_index(target, 0);
+	table_tuple_complete_speculative(target->table, target->slot, target->token,
+									 is_new);
+	for (int i = 1; is_new && i < target->n_indexes; i++)
+		(void) insert_into_index(target, i);
+	return is_new;
 }
 
 int

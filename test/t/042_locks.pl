@@ -301,4 +301,30 @@ is($fake->live_meetings,
 	'as many meetings as visits with one');
 is(join(' ', $fake->duplicates), '', 'Z1: no marker lives twice');
 
+# ---- ids that come again: their jobs are there when the visit is inserted
+
+$t->reload_conf('telehealth.mock' => 'on');
+ok($t->poll(q{SHOW telehealth.mock}, 'on'), 'the mock answers from now on');
+my $again = $t->basedir . '/again.sql';
+PostgreSQL::Test::Utils::append_to_file($again, <<'SQL');
+\set id random(1000001, 1000010)
+DELETE FROM telehealth.appointment WHERE id = :id;
+INSERT INTO telehealth.appointment (id, patient_id, provider_id, type, starts_at)
+VALUES (:id, 1, :id, 'VIDEO', now() + interval '1 day') ON CONFLICT DO NOTHING;
+SQL
+$before = $t->log_size;
+my ($report, $errors) = ('', '');
+ok(IPC::Run::run([ 'pgbench', '-n', '-h', $t->host, '-p', $t->port, '-c', 6, '-T', 4,
+			'-f', $again, 'postgres' ], '<', \undef, '>', \$report, '2>', \$errors),
+	'W1: no booking of an id that was there before fails');
+diag $errors if $errors =~ /ERROR/;
+unlike($t->log_text($before), qr/deadlock|lock timeout/,
+	'W12: neither it nor the dispatcher waits for the other');
+ok(drained(), 'and the queue drains');
+is($t->sql(q{SELECT count(*) FROM telehealth.appointment AS a
+	FULL JOIN telehealth.session AS s ON s.clinic_id = a.clinic_id AND s.appointment_id = a.id
+	WHERE COALESCE(a.id, s.appointment_id) > 1000000
+		AND (s.scheduled_at, s.join_url) IS DISTINCT FROM (a.starts_at, a.join_url)}), 0,
+	'W2: the meetings are those of the visits that are there');
+
 finish;
