@@ -36,6 +36,24 @@ leave_callback(int code, Datum arg)
 	th_slot_detach(was_terminated);
 }
 
+/*
+ * What the server says in detail of a row that breaks a rule is the row. Our
+ * own details have codes of other classes.
+ */
+static void
+hide_row(void *arg)
+{
+	int category = ERRCODE_TO_CATEGORY(geterrcode());
+
+	(void) arg;
+	if (category == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION ||
+		category == ERRCODE_WITH_CHECK_OPTION_VIOLATION ||
+		category == ERRCODE_DATA_EXCEPTION)
+		errdetail("It is not logged, since it may be of a patient.");
+}
+
+static ErrorContextCallback hiding = { .callback = hide_row };
+
 void
 th_process_leave(void)
 {
@@ -68,4 +86,5 @@ th_process_start(Datum main_arg, const char *type)
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	SetConfigOption("application_name", type, PGC_USERSET, PGC_S_OVERRIDE);
+	error_context_stack = &hiding;
 }

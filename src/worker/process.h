@@ -19,9 +19,9 @@ StaticAssertDecl(sizeof(ThProcessOrder) <= BGW_EXTRALEN,
 
 /*
  * Sets the signals, takes the slot, and connects to its database as the
- * bootstrap superuser with "type" as application name. The slot is given
- * back at exit. If the slot is not for this process any more it exits 0 and
- * does not return.
+ * bootstrap superuser with "type" as application name. From then on no row
+ * that breaks a rule is logged. The slot is given back at exit. If the slot
+ * is not for this process any more it exits 0 and does not return.
  *
  * Errors: FATAL if the database cannot be connected to. Where: first call of
  * a worker's main function, signals still blocked.
