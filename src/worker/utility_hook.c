@@ -14,6 +14,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
@@ -57,6 +58,24 @@ is_template(Oid database)
 	return result;
 }
 
+/* As core's have_createdb_privilege(), which older minor releases hide. */
+static bool
+may_create_databases(void)
+{
+	HeapTuple tuple;
+	bool result = false;
+
+	if (superuser())
+		return true;
+	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+	if (HeapTupleIsValid(tuple))
+	{
+		result = ((Form_pg_authid) GETSTRUCT(tuple))->rolcreatedb;
+		ReleaseSysCache(tuple);
+	}
+	return result;
+}
+
 static const DefElem *
 find_option(List *options, const char *name)
 {
@@ -80,7 +99,7 @@ template_of(const CreatedbStmt *statement)
 	const char *name = "template1";
 	Oid database;
 
-	if (!have_createdb_privilege())
+	if (!may_create_databases())
 		return InvalidOid;
 	if (option != NULL && option->arg != NULL)
 		name = defGetString((DefElem *) option);
@@ -120,7 +139,7 @@ wanted_database(Node *statement)
 		case T_RenameStmt:
 			rename = (RenameStmt *) statement;
 			if (rename->renameType != OBJECT_DATABASE ||
-				!have_createdb_privilege())
+				!may_create_databases())
 				return InvalidOid;
 			return own_other_database(rename->subname);
 
