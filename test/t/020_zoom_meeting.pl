@@ -85,8 +85,8 @@ is(visit($first)->{join_url}, $session->{join_url}, 'Z3: with the same link');
 
 # What marks and what does not: more in sql/appointment.sql
 my $calls = $fake->state->{requests_total};
-$t->sql("UPDATE telehealth.appointment SET reason = 'other' WHERE id = $first");
-is($t->sql('SELECT count(*) FROM telehealth_private.job'), 0, 'a note marks nothing');
+$t->sql("UPDATE telehealth.appointment SET location = 'Room 2' WHERE id = $first");
+is($t->sql('SELECT count(*) FROM telehealth_private.job'), 0, 'a room marks nothing');
 is($fake->state->{requests_total}, $calls, 'and nothing is sent');
 
 $t->sql("UPDATE telehealth.appointment SET status = 'CANCELLED' WHERE id = $first");
