@@ -32,6 +32,7 @@ static const char *const names[] = {
 	[TH_COLUMN_IS_OVERBOOKED] = "is_overbooked",
 	[TH_COLUMN_HELD_UNTIL] = "held_until",
 	[TH_COLUMN_IS_MEETING_WANTED] = "is_meeting_wanted",
+	[TH_COLUMN_CREATED_AT] = "created_at",
 	[TH_COLUMN_UPDATED_AT] = "updated_at",
 };
 

@@ -125,12 +125,27 @@ is_worker_there(void)
 		   (slot.state == TH_SLOT_RUNNING || slot.state == TH_SLOT_STARTING);
 }
 
+/* The library was replaced and the extension not yet, or the other way. */
+static void
+refuse_other_version(void)
+{
+	ThSlotStatus slot;
+
+	if (th_slot_read(MyDatabaseId, &slot) &&
+		slot.state == TH_SLOT_OTHER_VERSION)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("telehealth worker is paused: %s",
+							   th_hint_reason("version_mismatch")),
+						errhint("%s", th_hint_for("version_mismatch"))));
+}
+
 static void
 refuse_without_worker(int64 waited_ms)
 {
 	if (is_worker_there() ||
 		(th_slot_available() && waited_ms < WORKER_PATIENCE_MS))
 		return;
+	refuse_other_version();
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("telehealth worker is not running in this database"),
@@ -248,6 +263,7 @@ th_sql_host_start_url(PG_FUNCTION_ARGS)
 		refuse_given_up(id, &status);
 		refuse_not_ready(id, &status);
 	}
+	refuse_other_version();
 	th_audit_write(&clinic_id, &status.session_id, 1, "host_start_url",
 				   "session", NULL);
 	PG_RETURN_TEXT_P(cstring_to_text(

@@ -47,9 +47,13 @@ TH_SQL_FUNCTION(th_sql_hint_reason);
 #define SLOT_COLUMNS 19
 
 static const char *const state_names[] = {
-	[TH_SLOT_FREE] = "none",       [TH_SLOT_STARTING] = "starting",
-	[TH_SLOT_RUNNING] = "running", [TH_SLOT_ABSENT] = "absent",
-	[TH_SLOT_PARKED] = "parked",   [TH_SLOT_FAILED] = "failed",
+	[TH_SLOT_FREE] = "none",
+	[TH_SLOT_STARTING] = "starting",
+	[TH_SLOT_RUNNING] = "running",
+	[TH_SLOT_ABSENT] = "absent",
+	[TH_SLOT_PARKED] = "parked",
+	[TH_SLOT_FAILED] = "failed",
+	[TH_SLOT_OTHER_VERSION] = "version_mismatch",
 };
 
 /* ---- marking and waking ---- */

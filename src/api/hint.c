@@ -47,6 +47,10 @@ static const struct
 	  "It is looked up at the platform before anything is repeated." },
 	{ "dead", "it was given up",
 	  "Mend the cause, then run SELECT telehealth.retry_dead_jobs()." },
+	{ "version_mismatch",
+	  "the installed extension is of another version than its library",
+	  "Run ALTER EXTENSION telehealth UPDATE, or restart the server with the "
+	  "matching library." },
 	{ "worker_down", "no telehealth worker runs in this database",
 	  "The views telehealth.health and telehealth.worker_status say why." },
 };

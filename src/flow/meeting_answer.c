@@ -244,7 +244,9 @@ longest_wait(const ThWork *work)
 static void
 not_found(ThWork *work, TimestampTz now)
 {
-	TimestampTz quiet = work->target->intent_at + 2 * longest_wait(work);
+	/* an intent of the future: the clock was set back since */
+	TimestampTz quiet = Min(work->target->intent_at, now) +
+						2 * longest_wait(work);
 
 	if (now < quiet)
 	{

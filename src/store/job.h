@@ -120,6 +120,12 @@ extern int th_job_claim_holds(int limit, TimestampTz now, ThJob **jobs);
  */
 extern int64 th_job_recover(TimestampTz now);
 
+/*
+ * Makes meeting jobs that wait due earlier by so much, since the clock was set
+ * back; "now" at the earliest. Skips what an application holds.
+ */
+extern void th_job_hasten(TimestampTz now, int64 by_us);
+
 /* Renews leases of jobs in work. */
 extern void th_job_renew(const ThJob *jobs, int n, TimestampTz until);
 

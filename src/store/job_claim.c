@@ -49,18 +49,37 @@ static ThPlan claim_holds = {
 	.types = { TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, INT8OID }
 };
 
-/* A row that an application holds keeps its lease: it is claimed after that. */
+/*
+ * A row that an application holds keeps its lease: it is claimed after that.
+ * What was marked later than now waits because the clock was set back.
+ */
 static ThPlan recover = {
 	.text =
 		"WITH left_over AS MATERIALIZED (SELECT q.kind, q.clinic_id,"
 		" q.subject_id FROM telehealth_private.job AS q"
-		" WHERE q.attempts > 0 AND q.due_at > $1 AND q.dead_at IS NULL"
+		" WHERE (q.attempts > 0 OR (q.marked_at > $1 AND q.kind = 'meeting'))"
+		" AND q.due_at > $1 AND q.dead_at IS NULL"
 		" FOR UPDATE SKIP LOCKED)"
 		" UPDATE telehealth_private.job AS j SET due_at = $1 FROM left_over AS l"
 		" WHERE j.kind = l.kind AND j.clinic_id = l.clinic_id"
 		" AND j.subject_id = l.subject_id",
 	.n_args = 1,
 	.types = { TIMESTAMPTZOID }
+};
+
+/* A hold is due when its row says, and a lease ends with its work. */
+static ThPlan hasten = {
+	.text =
+		"WITH late AS MATERIALIZED (SELECT q.kind, q.clinic_id, q.subject_id"
+		" FROM telehealth_private.job AS q WHERE q.kind = 'meeting'"
+		" AND q.attempts = 0 AND q.due_at > $1 AND q.dead_at IS NULL"
+		" FOR UPDATE SKIP LOCKED)"
+		" UPDATE telehealth_private.job AS j SET due_at = GREATEST($1,"
+		" j.due_at - $2 * interval '1 microsecond') FROM late"
+		" WHERE j.kind = late.kind AND j.clinic_id = late.clinic_id"
+		" AND j.subject_id = late.subject_id",
+	.n_args = 2,
+	.types = { TIMESTAMPTZOID, INT8OID }
 };
 
 #define KEYS                                                                   \
@@ -211,6 +230,16 @@ th_job_recover(TimestampTz now)
 	n = (int64) SPI_processed;
 	th_store_finish();
 	return n;
+}
+
+void
+th_job_hasten(TimestampTz now, int64 by_us)
+{
+	Datum values[2] = { TimestampTzGetDatum(now), Int64GetDatum(by_us) };
+
+	th_store_connect();
+	th_plan_run(&hasten, values, NULL, false);
+	th_store_finish();
 }
 
 /* The four key arrays of jobs as parameters 1 to 4. */

@@ -37,7 +37,7 @@ static ThPlan begin_intents = {
 	.text =
 		"UPDATE telehealth.session AS s SET intent = 'create',"
 		" intent_no = u.claim_no, intent_at = CASE WHEN s.intent IS NULL"
-		" THEN clock_timestamp() ELSE s.intent_at END,"
+		" THEN clock_timestamp() ELSE LEAST(s.intent_at, clock_timestamp()) END,"
 		" wish_hash = CASE WHEN s.intent IS NULL"
 		" THEN u.wish_hash ELSE s.wish_hash END"
 		" FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[]) WITH ORDINALITY"

@@ -465,6 +465,17 @@ th_cycle_housekeep(void)
 }
 
 void
+th_cycle_clock_set_back(int64 back_us)
+{
+	ThCycleReport report;
+
+	if (!begin("clock", &report))
+		return;
+	th_job_hasten(th_clock_now(), back_us);
+	th_transaction_commit();
+}
+
+void
 th_cycle_renew(void)
 {
 	TimestampTz now = th_clock_now();

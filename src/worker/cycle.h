@@ -50,6 +50,9 @@ extern void th_cycle_start(ThCycleReport *report);
 /* Housekeeping, now and then: history, audit chain. One short transaction each. */
 extern void th_cycle_housekeep(void);
 
+/* Moves what is due to be due as much earlier as the clock was set back. */
+extern void th_cycle_clock_set_back(int64 back_us);
+
 /* Renews the leases of works that take long. */
 extern void th_cycle_renew(void);
 

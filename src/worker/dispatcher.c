@@ -31,6 +31,7 @@
 #include "worker/pool.h"
 #include "worker/process.h"
 #include "worker/run.h"
+#include "worker/settle.h"
 #include "worker/slot.h"
 
 /* Cycles that fail in a row before a clean process takes over. */
@@ -44,6 +45,9 @@
 
 /* A claim that found nothing is not repeated sooner, however often we are woken. */
 #define EMPTY_CLAIM_MS 2
+
+/* What the wall clock may lose against the other between two turns. */
+#define CLOCK_STEP_US USECS_PER_SEC
 
 /* With so many calls running, transactions are so far apart. */
 #define GATHER_CALLS 8
@@ -70,12 +74,12 @@ typedef struct Loop
 	bool has_mail; /* a backend waits for an answer */
 	bool is_more_due;
 	bool wants_full_scan;
-	bool is_version_told;
-	bool is_paused; /* of the wrong version: nothing can be written */
+	bool is_begun; /* the first transaction was possible */
 	int failed_cycles;
 	int n_kept; /* finished works whose rows applications hold */
 	int64 kept_wait_ms;
 	int64 next_kept_ms;
+	TimestampTz clock_base; /* wall clock where the monotonic one is zero */
 	char held[96];
 } Loop;
 
@@ -186,10 +190,11 @@ cycle_ms(const Loop *loop, int64 now_ms)
 	int64 limit = Max(loop->next_poll_ms - now_ms, 0);
 	int next_ms = due_ms(loop);
 
-	if (!loop->is_paused && (has_to_settle(loop, now_ms) ||
-							 th_pool_is_dirty() || has_more_to_claim(loop)))
+	if (!loop->figures.is_other_version &&
+		(has_to_settle(loop, now_ms) || th_pool_is_dirty() ||
+		 has_more_to_claim(loop)))
 		limit = 0;
-	else if (th_run_finished() > 0 && !loop->is_paused)
+	else if (th_run_finished() > 0 && !loop->figures.is_other_version)
 		limit = Min(limit, loop->next_kept_ms - now_ms);
 	if (next_ms > 0)
 		limit = Min(limit, next_ms);
@@ -232,7 +237,7 @@ leave_if_gone(const ThCycleReport *report)
 static void
 pause_for_version(Loop *loop)
 {
-	if (!loop->is_version_told)
+	if (!loop->figures.is_other_version)
 		ereport(
 			WARNING,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -240,9 +245,18 @@ pause_for_version(Loop *loop)
 				 "telehealth worker is paused: the installed extension is of another version than its library"),
 			 errhint(
 				 "Run ALTER EXTENSION telehealth UPDATE, or restart the server with the matching library.")));
-	loop->is_version_told = loop->is_paused = true;
+	loop->figures.is_other_version = true;
 	strlcpy(loop->figures.held_reason, "version_mismatch",
 			sizeof(loop->figures.held_reason));
+}
+
+/* Takes over from a predecessor; not possible under another version. */
+static void
+begin_work(Loop *loop, ThCycleReport *report)
+{
+	th_cycle_start(report);
+	leave_if_gone(report);
+	loop->is_begun = !report->is_version_wrong;
 }
 
 /* Lets running calls end for a moment, gives the rest back, and settles. */
@@ -287,7 +301,10 @@ run_cycle(Loop *loop)
 	enter_phase(loop, wants_claim ? "claim" : "settle");
 	if (wants_claim && th_slot_take_wake())
 		loop->figures.wakes++;
-	th_cycle_run(wants_claim, is_full && wants_claim, &report);
+	if (!loop->is_begun)
+		begin_work(loop, &report);
+	if (loop->is_begun)
+		th_cycle_run(wants_claim, is_full && wants_claim, &report);
 	loop->last_cycle_ms = th_clock_monotonic_ms();
 	loop->has_mail = loop->has_mail && !wants_claim;
 	leave_if_gone(&report);
@@ -299,7 +316,7 @@ run_cycle(Loop *loop)
 		loop->next_due = 0;
 		return;
 	}
-	loop->is_paused = false;
+	loop->figures.is_other_version = false;
 	loop->failed_cycles = 0;
 	note_kept(loop, report.kept);
 	loop->figures.cycles++;
@@ -374,6 +391,29 @@ stop_on_request(void)
 	}
 }
 
+/*
+ * What is due would wait as long as the clock was set back, and so would all
+ * that this process remembers as times: it begins anew. A clock set forward
+ * ends waits early, which does no harm.
+ */
+static void
+follow_clock(Loop *loop)
+{
+	TimestampTz base = th_clock_now() - th_clock_monotonic_ms() * 1000;
+	int64 back_us = loop->clock_base - base;
+
+	loop->clock_base = base;
+	if (back_us < CLOCK_STEP_US)
+		return;
+	ereport(LOG, (errcode(ERRCODE_SUCCESSFUL_COMPLETION),
+				  errmsg("telehealth dispatcher starts anew: the clock was set "
+						 "back by " INT64_FORMAT " s",
+						 back_us / USECS_PER_SEC)));
+	th_cycle_clock_set_back(back_us);
+	drain();
+	th_process_leave();
+}
+
 static void
 reload_settings(Loop *loop)
 {
@@ -422,16 +462,18 @@ turn(Loop *loop)
 	if (th_cycle_take_mail())
 		loop->wants_claim = loop->has_mail = true;
 	stop_on_request();
+	follow_clock(loop);
 	reload_settings(loop);
 	th_http_drive(loop->engine);
 	th_run_collect(th_clock_now());
 	th_run_start(loop->held[0] == '\0' ? NULL : loop->held, th_clock_now());
 	/* what was started is on its way while the answers are written down */
 	th_http_drive(loop->engine);
+	/* first: a clock set forward must not end the leases of what runs */
+	th_cycle_renew();
 	run_cycle(loop);
 	th_run_start(loop->held[0] == '\0' ? NULL : loop->held, th_clock_now());
 	th_http_drive(loop->engine);
-	th_cycle_renew();
 	housekeep(loop);
 	MemoryContextReset(loop->context);
 }
@@ -453,6 +495,7 @@ recover(Loop *loop)
 	strlcpy(loop->figures.last_sqlstate, unpack_sql_state(error->sqlerrcode),
 			sizeof(loop->figures.last_sqlstate));
 	th_cycle_abort();
+	th_settle_failed();
 	if (++loop->failed_cycles >= MAX_FAILED_CYCLES)
 		proc_exit(1);
 	if (th_cycle_settle_singly())
@@ -476,13 +519,13 @@ start(Loop *loop)
 	MemoryContextSwitchTo(loop->context);
 	loop->wait_event = th_compat_wait_event("TelehealthNetwork");
 	th_run_init();
-	th_cycle_start(&report);
-	leave_if_gone(&report);
+	begin_work(loop, &report);
 	th_slot_set_present();
 	loop->engine = th_http_engine();
 	loop->waitset = th_http_waitset_create(th_http_descriptor(loop->engine));
 	loop->next_housekeeping_ms = th_clock_monotonic_ms() + HOUSEKEEPING_MS;
 	loop->wants_claim = loop->wants_full_scan = true;
+	loop->clock_base = th_clock_now() - th_clock_monotonic_ms() * 1000;
 }
 
 void

@@ -6,8 +6,15 @@
 
 #include "utils/timestamp.h"
 
+#include "base/th_clock.h"
 #include "store/history.h"
 #include "worker/settle.h"
+
+/* For so long attempts are not recorded after recording one has failed. */
+#define HISTORY_PAUSE_MS 60000
+
+static bool is_writing_history = false;
+static int64 history_pause_until_ms = 0;
 
 /* The works that take part in one step, and the keys of their appointments. */
 typedef struct Chosen
@@ -155,6 +162,8 @@ write_history(ThWork **works, const ThSettle *settles, int n)
 	ThHistory *rows;
 	int n_rows = 0;
 
+	if (th_clock_monotonic_ms() < history_pause_until_ms)
+		return;
 	for (int i = 0; i < n; i++)
 		n_rows += list_length(works[i]->history);
 	rows = palloc_array(ThHistory, Max(n_rows, 1));
@@ -168,7 +177,25 @@ write_history(ThWork **works, const ThSettle *settles, int n)
 		foreach(cell, works[i]->history)
 			rows[n_rows++] = *(ThHistory *) lfirst(cell);
 	}
+	is_writing_history = true;
 	th_history_write(rows, n_rows);
+	is_writing_history = false;
+}
+
+void
+th_settle_failed(void)
+{
+	if (!is_writing_history)
+		return;
+	is_writing_history = false;
+	history_pause_until_ms = th_clock_monotonic_ms() + HISTORY_PAUSE_MS;
+	ereport(
+		WARNING,
+		(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		 errmsg("telehealth worker does not record its attempts for a minute"),
+		 errdetail("Writing to telehealth_private.job_history has failed."),
+		 errhint(
+			 "Its work goes on; the error before this one is the reason.")));
 }
 
 void

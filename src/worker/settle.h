@@ -25,4 +25,10 @@ typedef struct ThSettleReport
 extern void th_settle_works(ThWork **works, int n, TimestampTz now,
 							bool *is_kept, ThSettleReport *report);
 
+/*
+ * After an error in th_settle_works(): if it was the history that could not be
+ * written (its disk is full, say), the work goes on without for a minute.
+ */
+extern void th_settle_failed(void);
+
 #endif /* TH_WORKER_SETTLE_H */

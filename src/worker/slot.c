@@ -64,6 +64,8 @@ copy_status(ThSharedSlot *slot, TimestampTz now, ThSlotStatus *out)
 {
 	out->database = pg_atomic_read_u32(&slot->database);
 	out->state = slot->state;
+	if (slot->state == TH_SLOT_RUNNING && slot->figures.is_other_version)
+		out->state = TH_SLOT_OTHER_VERSION;
 	if (th_slot_is_parked(out->database, now))
 		out->state = TH_SLOT_PARKED;
 	out->pid = slot->pid;

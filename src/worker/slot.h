@@ -21,19 +21,21 @@ typedef enum ThSlotState
 	TH_SLOT_FREE,
 	TH_SLOT_STARTING, /* registered, not yet attached */
 	TH_SLOT_RUNNING,
-	TH_SLOT_ABSENT, /* the database has no extension */
-	TH_SLOT_PARKED, /* held still for DDL until parked_until */
-	TH_SLOT_FAILED  /* backing off until retry_at */
+	TH_SLOT_ABSENT,       /* the database has no extension */
+	TH_SLOT_PARKED,       /* held still for DDL until parked_until */
+	TH_SLOT_FAILED,       /* backing off until retry_at */
+	TH_SLOT_OTHER_VERSION /* to readers only: running, but waits for an update */
 } ThSlotState;
 
 /* What the dispatcher tells of itself. Written by it alone. */
 typedef struct ThSlotFigures
 {
-	char phase[16];       /* claim, network, settle, idle, held */
-	char held_reason[96]; /* why outward work waits, or "" */
-	int in_flight;        /* exchanges running */
-	int waiting;          /* claimed, waiting for a place or a token */
-	int64 claimed;        /* jobs, since start */
+	char phase[16];        /* claim, network, settle, idle, held */
+	char held_reason[96];  /* why outward work waits, or "" */
+	bool is_other_version; /* the installed SQL is not of this library */
+	int in_flight;         /* exchanges running */
+	int waiting;           /* claimed, waiting for a place or a token */
+	int64 claimed;         /* jobs, since start */
 	int64 settled;
 	int64 failed;
 	int64 cycles;
