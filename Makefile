@@ -71,8 +71,15 @@ SCHEMA = \
 	90_config_dump \
 	99_wake
 
+# Those of them that can be replayed over an older version, see
+# src/schema/README.md. Structure is changed by hand, in src/schema/upgrade.
+ROUTINE = $(filter 40_% 50_% 60_% 80_% 85_% 90_%,$(SCHEMA))
+
 SCRIPT = telehealth--$(EXTVERSION).sql
-DATA_built = $(SCRIPT)
+UPGRADE = telehealth--$(UPGRADE_FROM)--$(EXTVERSION).sql
+UPGRADE_FROM = 0.1
+DATA = $(wildcard src/schema/upgrade/telehealth--*.sql)
+DATA_built = $(SCRIPT) $(UPGRADE)
 
 # Tests: sql/ and expected/ here, test/isolation/{specs,expected}, test/t.
 REGRESS = core people appointment privileges platform errors catalogue
@@ -82,7 +89,7 @@ TAP_TESTS = 1
 PROVE_TESTS = test/t/*.pl
 override PROVE_FLAGS += -I test/lib
 
-EXTRA_CLEAN = $(OBJS:.o=.d) .build_flags telehealth--*.sql $(SCRIPT).new
+EXTRA_CLEAN = $(OBJS:.o=.d) .build_flags telehealth--*.sql $(SCRIPT).new $(UPGRADE).new
 
 # gcc knows this warning since 14, clang always (test/lint asks clang).
 supported = $(shell $(CC) $(1) -x c -fsyntax-only - </dev/null 2>/dev/null && echo $(1))
@@ -129,6 +136,16 @@ $(SCRIPT): telehealth.control Makefile $(SCHEMA:%=src/schema/%.sql)
 	@rm -f $@.new
 	@for piece in $(SCHEMA); do \
 		{ echo "-- src/schema/$$piece"; cat "src/schema/$$piece.sql" && echo; } >>$@.new || exit 1; \
+	done
+	mv -f $@.new $@
+
+# The structure's changes, then every routine piece over what there is.
+$(UPGRADE): telehealth.control Makefile src/schema/upgrade/$(UPGRADE_FROM)--$(EXTVERSION).sql $(SCHEMA:%=src/schema/%.sql)
+	@{ sed 's/CREATE EXTENSION telehealth CASCADE/ALTER EXTENSION telehealth UPDATE/; s/CREATE EXTENSION/ALTER EXTENSION/' \
+		src/schema/00_header.sql && echo && cat src/schema/upgrade/$(UPGRADE_FROM)--$(EXTVERSION).sql && echo; } >$@.new
+	@for piece in $(ROUTINE); do \
+		{ echo "-- src/schema/$$piece"; \
+		sed -E 's/^CREATE (FUNCTION|PROCEDURE|TRIGGER|VIEW) /CREATE OR REPLACE \1 /' "src/schema/$$piece.sql" && echo; } >>$@.new || exit 1; \
 	done
 	mv -f $@.new $@
 

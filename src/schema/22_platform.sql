@@ -17,14 +17,16 @@ CREATE TABLE telehealth.account (
 	CONSTRAINT account_settings_check CHECK (jsonb_typeof(settings) = 'object')
 );
 
+/*
+ * Tables that a dump carries have no foreign keys to each other: a parallel
+ * restore fills them in any order. Triggers remove secrets with their owner.
+ */
 CREATE TABLE telehealth_private.account_secret (
 	clinic_id bigint NOT NULL,
 	account_id bigint NOT NULL,
 	name text NOT NULL,
 	envelope bytea NOT NULL,
-	CONSTRAINT account_secret_pkey PRIMARY KEY (clinic_id, account_id, name),
-	CONSTRAINT account_secret_account_fk FOREIGN KEY (clinic_id, account_id)
-		REFERENCES telehealth.account (clinic_id, id) ON DELETE CASCADE
+	CONSTRAINT account_secret_pkey PRIMARY KEY (clinic_id, account_id, name)
 );
 
 CREATE TABLE telehealth_private.token_cache (
@@ -44,9 +46,7 @@ CREATE TABLE telehealth_private.session_secret (
 	session_id bigint NOT NULL,
 	name text NOT NULL,
 	envelope bytea NOT NULL,
-	CONSTRAINT session_secret_pkey PRIMARY KEY (clinic_id, session_id, name),
-	CONSTRAINT session_secret_session_fk FOREIGN KEY (clinic_id, session_id)
-		REFERENCES telehealth.session (clinic_id, id) ON DELETE CASCADE
+	CONSTRAINT session_secret_pkey PRIMARY KEY (clinic_id, session_id, name)
 );
 
 /* What the project ships about each vendor; never dumped, overridden by account settings. */

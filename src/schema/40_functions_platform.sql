@@ -192,6 +192,7 @@ BEGIN
 		RETURN QUERY SELECT 'worker', 'error', 'no telehealth worker runs in this database',
 			CASE (SELECT w.state FROM telehealth_private.worker_slots() AS w)
 				WHEN 'not_preloaded' THEN 'Add telehealth to shared_preload_libraries and restart the server.'
+				WHEN 'version_mismatch' THEN telehealth_private.hint('version_mismatch')
 				ELSE telehealth_private.hint('worker_down') END;
 		RETURN;
 	END IF;

@@ -38,6 +38,51 @@ CREATE FUNCTION telehealth_private.role_grant_changed() RETURNS trigger
 CREATE TRIGGER role_grant_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON telehealth_private.role_grant
 	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.role_grant_changed();
 
+/* Secrets go with what they belong to. */
+CREATE FUNCTION telehealth_private.account_forget() RETURNS trigger
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF TG_OP = 'TRUNCATE' THEN
+		DELETE FROM telehealth_private.account_secret;
+	ELSE
+		DELETE FROM telehealth_private.account_secret AS s
+		USING old_rows AS o WHERE s.clinic_id = o.clinic_id AND s.account_id = o.id;
+	END IF;
+	RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER account_forget AFTER DELETE ON telehealth.account
+	REFERENCING OLD TABLE AS old_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.account_forget();
+
+CREATE TRIGGER account_forget_truncate AFTER TRUNCATE ON telehealth.account
+	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.account_forget();
+
+CREATE FUNCTION telehealth_private.session_forget() RETURNS trigger
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF TG_OP = 'TRUNCATE' THEN
+		DELETE FROM telehealth_private.session_secret;
+	ELSE
+		DELETE FROM telehealth_private.session_secret AS s
+		USING old_rows AS o WHERE s.clinic_id = o.clinic_id AND s.session_id = o.id;
+	END IF;
+	RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER session_forget AFTER DELETE ON telehealth.session
+	REFERENCING OLD TABLE AS old_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.session_forget();
+
+CREATE TRIGGER session_forget_truncate AFTER TRUNCATE ON telehealth.session
+	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.session_forget();
+
 /* The log only grows: rows may be chained once, never changed or removed. */
 CREATE FUNCTION telehealth_private.audit_log_protect() RETURNS trigger
 	LANGUAGE plpgsql

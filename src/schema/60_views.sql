@@ -170,6 +170,7 @@ CREATE VIEW telehealth_private.health_processes WITH (security_barrier = true) A
 		END AS detail,
 		CASE WHEN h.is_up OR pg_is_in_recovery() THEN NULL
 			WHEN h.state = 'not_preloaded' THEN 'Add telehealth to shared_preload_libraries and restart the server.'
+			WHEN h.state = 'version_mismatch' THEN telehealth_private.hint(h.state)
 			WHEN h.state = 'failed' THEN 'The server log says why; the next start is at ' || h.retry_at || '.'
 			ELSE 'See telehealth.databases, max_worker_processes and the server log.' END AS hint
 	FROM telehealth_private.health_worker AS h

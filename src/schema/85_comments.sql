@@ -374,6 +374,8 @@ COMMENT ON FUNCTION telehealth_private.mark_differing() IS 'Marks every subject 
 COMMENT ON FUNCTION telehealth_private.appointment_mark() IS 'Trigger: marks what a statement on appointments changed for the outside.';
 COMMENT ON FUNCTION telehealth_private.appointment_stamp() IS 'Trigger: keeps updated_at and sequence.';
 COMMENT ON FUNCTION telehealth_private.role_grant_changed() IS 'Trigger: lets every session read the grants again.';
+COMMENT ON FUNCTION telehealth_private.account_forget() IS 'Trigger: removes the secrets of accounts that go.';
+COMMENT ON FUNCTION telehealth_private.session_forget() IS 'Trigger: removes the secrets of sessions that go.';
 COMMENT ON FUNCTION telehealth_private.audit_log_protect() IS 'Trigger: refuses changes of the audit log. Errors: 55000.';
 COMMENT ON FUNCTION telehealth_private.disconnect_platform(bigint) IS 'What telehealth.disconnect_platform(bigint) does, as the owner.';
 COMMENT ON FUNCTION telehealth_private.check_platform(bigint) IS 'What telehealth.check_platform(bigint) does, as the owner.';
@@ -401,7 +403,7 @@ COMMENT ON COLUMN telehealth.health.hint IS 'What to do.';
 /* ---- telehealth.worker_status ---- */
 
 COMMENT ON VIEW telehealth.worker_status IS 'The dispatcher of this database: one row, also when there is none.';
-COMMENT ON COLUMN telehealth.worker_status.state IS 'running, starting, parked, failed, absent, none, not_preloaded.';
+COMMENT ON COLUMN telehealth.worker_status.state IS 'running, starting, parked, failed, absent, none, not_preloaded, version_mismatch.';
 COMMENT ON COLUMN telehealth.worker_status.pid IS 'Its process.';
 COMMENT ON COLUMN telehealth.worker_status.started_at IS 'Since when it runs.';
 COMMENT ON COLUMN telehealth.worker_status.retry_at IS 'When it is started again after a failure.';
@@ -581,6 +583,10 @@ COMMENT ON TRIGGER appointment_mark_delete ON telehealth.appointment IS 'Marks d
 COMMENT ON TRIGGER appointment_mark_truncate ON telehealth.appointment IS 'Marks the meetings that lose their visits, to be removed.';
 COMMENT ON TRIGGER appointment_stamp ON telehealth.appointment IS 'Keeps updated_at and sequence.';
 COMMENT ON TRIGGER role_grant_changed ON telehealth_private.role_grant IS 'Lets every session read the grants again.';
+COMMENT ON TRIGGER account_forget ON telehealth.account IS 'Secrets go with their account.';
+COMMENT ON TRIGGER account_forget_truncate ON telehealth.account IS 'And with all of them.';
+COMMENT ON TRIGGER session_forget ON telehealth.session IS 'Secrets go with their session.';
+COMMENT ON TRIGGER session_forget_truncate ON telehealth.session IS 'And with all of them.';
 COMMENT ON TRIGGER audit_log_protect ON telehealth.audit_log IS 'Rows may be chained once, never changed or removed.';
 COMMENT ON TRIGGER audit_log_protect_truncate ON telehealth.audit_log IS 'Nor may the log be emptied.';
 COMMENT ON POLICY clinic_insert_policy ON telehealth.clinic IS 'Administrators of the clinic alone may insert rows.';

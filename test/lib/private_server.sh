@@ -159,7 +159,7 @@ th_list_sources()
 		find . -type d \( -name .git -o -name tmp_check -o -name results \
 			-o -name output_iso -o -name log \) -prune -o \
 			-type f ! -name '*.o' ! -name '*.d' ! -name '*.so' ! -name '*.bc' \
-			! -name 'telehealth--*.sql' ! -name '.build_flags' -printf '%P\0'
+			! -path './telehealth--*.sql' ! -name '.build_flags' -printf '%P\0'
 	fi
 }
 
