@@ -255,6 +255,28 @@ take_asks(const char *held, TimestampTz now)
 	}
 }
 
+/*
+ * Whether work is held was asked before the claim. The rows of a restore may
+ * have been committed in between: what was loaded since is asked about anew.
+ */
+static void
+hold_fresh(TimestampTz now, ThCycleReport *report)
+{
+	const char *held = th_environment_held();
+	ListCell *cell;
+
+	if (held == NULL)
+		return;
+	strlcpy(report->held, held, sizeof(report->held));
+	foreach(cell, fresh)
+	{
+		ThWork *work = lfirst(cell);
+
+		if (work->state == TH_WORK_READY && work->ask == NULL)
+			th_work_later(work, now, now + TH_HELD_RETRY_US, held, NULL);
+	}
+}
+
 /* Commits the intents of creates; who lost the race drops the work. */
 static void
 begin_intents(void)
@@ -360,6 +382,7 @@ th_cycle_run(bool wants_claim, bool is_full_scan, ThCycleReport *report)
 		return;
 	held = th_environment_held();
 	strlcpy(report->held, held == NULL ? "" : held, sizeof(report->held));
+	TH_WAITPOINT("held_known");
 	th_settle_works(works, n, now, is_kept, &settled);
 	/* under settings that no longer hold nothing new is begun */
 	report->is_setting_changed = wants_claim &&
@@ -374,6 +397,8 @@ th_cycle_run(bool wants_claim, bool is_full_scan, ThCycleReport *report)
 		else
 			claim_all(is_full_scan, now, report);
 		take_asks(held, now);
+		if (fresh != NIL && held == NULL && !th_guc_mock)
+			hold_fresh(now, report);
 		begin_intents();
 	}
 	th_pool_save(now);

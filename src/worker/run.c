@@ -19,9 +19,6 @@
 /* Works that could not start for longer than this go back to the queue. */
 #define MAX_HOLD_US (2 * USECS_PER_SEC)
 
-/* How long work that policy holds back waits before it is looked at again. */
-#define HELD_RETRY_US (30 * USECS_PER_SEC)
-
 /* Who an exchange belongs to. */
 typedef struct ThCall
 {
@@ -359,7 +356,7 @@ try_start(ThWork *work, const char *held, TimestampTz now)
 	}
 	if (held != NULL)
 	{
-		release(work, now + HELD_RETRY_US, held, now);
+		release(work, now + TH_HELD_RETRY_US, held, now);
 		return;
 	}
 	if (work->pool->token_state == TH_TOKEN_REFUSED &&

@@ -9,6 +9,9 @@
 #include "flow/work.h"
 #include "http/multi.h"
 
+/* How long work that policy holds back waits before it is looked at again. */
+#define TH_HELD_RETRY_US (30 * USECS_PER_SEC)
+
 /* Makes the lists. Where: once, before anything else here. */
 extern void th_run_init(void);
 

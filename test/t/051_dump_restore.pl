@@ -142,6 +142,32 @@ for my $db (@copies)
 }
 is($fake->state->{requests_total}, $requests, 'D7: and none of them sent anything');
 
+# ---- a restore that commits its accounts while a dispatcher takes up work
+
+SKIP:
+{
+	skip 'needs a build with TH_DEBUG=1', 6
+	  if !defined $t->row(q{SELECT current_setting('telehealth.debug_waitpoint', true) AS it})->{it};
+	$t->create_extension('race');
+	my $from = $t->log_size;
+
+	# due before the dispatcher looks, committed after it has
+	my $session = $t->background_psql('race');
+	$session->query_safe(q{BEGIN; INSERT INTO telehealth.appointment (id, patient_id, provider_id, type, starts_at)
+		VALUES (1, 1, 1, 'VIDEO', now() + interval '1 day')});
+	$t->reload_conf('telehealth.debug_waitpoint' => 'held_known');
+	my $pid = $t->dispatcher_pid('race');
+	ok(patiently(sub { $t->log_text($from) =~ /\[$pid\].*waitpoint "held_known" reached/ }, 20), 'D7: a dispatcher knows that nothing is held');
+	run_ok("pg_dump $at --data-only -t telehealth.account -t telehealth_private.account_secret -f $folder/part.sql postgres", 'D7: accounts');
+	run_ok("psql $at -XqAt -v ON_ERROR_STOP=1 -f $folder/part.sql -d race", 'D7: are restored');
+	$session->query_safe('COMMIT');
+	$session->quit;
+	$t->reload_conf('telehealth.debug_waitpoint' => '');
+	ok($t->poll(q{SELECT waiting_for FROM telehealth_private.job}, 'environment_unconfirmed', 20, db => 'race'), 'D7: it looks again before it begins');
+	is($t->sql('SELECT count(*) FROM telehealth.session', db => 'race'), 0, 'D7: no meeting was meant');
+	is($fake->state->{requests_total}, $requests, 'D7: and nothing was sent');
+}
+
 # ---- adopted, it goes on: what waited in the origin is found without its job
 
 my ($db) = grep { /parallel_on/ } @copies;
