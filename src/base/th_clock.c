@@ -10,24 +10,10 @@
 
 #include "base/th_clock.h"
 
-#ifdef TH_DEBUG
-static int64 offset_us = 0;
-
-void
-th_clock_set_offset(int64 seconds)
-{
-	offset_us = seconds * USECS_PER_SEC;
-}
-#endif
-
 TimestampTz
 th_clock_now(void)
 {
-#ifdef TH_DEBUG
-	return GetCurrentTimestamp() + offset_us;
-#else
 	return GetCurrentTimestamp();
-#endif
 }
 
 int64

@@ -13,9 +13,4 @@ extern TimestampTz th_clock_now(void);
 /* Milliseconds that only ever grow, for waits and deadlines. Never throws. */
 extern int64 th_clock_monotonic_ms(void);
 
-#ifdef TH_DEBUG
-/* Shifts th_clock_now() by "seconds", in this process. */
-extern void th_clock_set_offset(int64 seconds);
-#endif
-
 #endif /* TH_BASE_CLOCK_H */

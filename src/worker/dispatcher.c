@@ -48,6 +48,7 @@
 
 /* What the wall clock may lose against the other between two turns. */
 #define CLOCK_STEP_US USECS_PER_SEC
+#define CLOCK_READ_MS 100
 
 /* With so many calls running, transactions are so far apart. */
 #define GATHER_CALLS 8
@@ -392,6 +393,26 @@ stop_on_request(void)
 }
 
 /*
+ * The wall clock where the monotonic one is zero. Both are read again if the
+ * process was stopped between them: that would look like a step.
+ */
+static TimestampTz
+clock_base(void)
+{
+	TimestampTz now;
+	int64 before_ms;
+	int64 after_ms;
+
+	do
+	{
+		before_ms = th_clock_monotonic_ms();
+		now = th_clock_now();
+		after_ms = th_clock_monotonic_ms();
+	} while (after_ms - before_ms > CLOCK_READ_MS);
+	return now - after_ms * 1000;
+}
+
+/*
  * What is due would wait as long as the clock was set back, and so would all
  * that this process remembers as times: it begins anew. A clock set forward
  * ends waits early, which does no harm.
@@ -399,7 +420,7 @@ stop_on_request(void)
 static void
 follow_clock(Loop *loop)
 {
-	TimestampTz base = th_clock_now() - th_clock_monotonic_ms() * 1000;
+	TimestampTz base = clock_base();
 	int64 back_us = loop->clock_base - base;
 
 	loop->clock_base = base;
@@ -525,7 +546,7 @@ start(Loop *loop)
 	loop->waitset = th_http_waitset_create(th_http_descriptor(loop->engine));
 	loop->next_housekeeping_ms = th_clock_monotonic_ms() + HOUSEKEEPING_MS;
 	loop->wants_claim = loop->wants_full_scan = true;
-	loop->clock_base = th_clock_now() - th_clock_monotonic_ms() * 1000;
+	loop->clock_base = clock_base();
 }
 
 void

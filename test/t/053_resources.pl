@@ -1,5 +1,5 @@
-# What the machine does to us: the clock is set back and forward, the disk is
-# full, there is no place for a worker.
+# What the machine does to us: the clock is set back and forward, the disk of
+# the history is full.  No place for a worker: see 011_worker.pl.
 use TelehealthTest;
 use File::Basename qw(dirname);
 use Time::HiRes qw(time);
