@@ -542,4 +542,9 @@ push @hostile, map { [ 'boss', 1, $_ ] } (
 	is(join("\n", @differ), '', 'S5: and what comes of a call is the same');
 }
 
+is($t->sql(q{SET search_path = telehealth, public;
+	DO $$ BEGIN PERFORM telehealth.ensure_meeting(999); EXCEPTION WHEN no_data_found THEN NULL; END $$;
+	SELECT telehealth.ensure_meeting(11) \g /dev/null
+	SELECT current_user, current_setting('search_path')}, role => 'app'), 'app|telehealth, public', 'S5: the caller has its own again, also after an error');
+
 finish;
