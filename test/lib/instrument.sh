@@ -1,0 +1,73 @@
+# instrument.sh: a private server that something watches. Source me after
+# private_server.sh.
+#
+# The distribution's server is taken as it is, so what palloc gives is not
+# watched; what malloc gives (libcurl, OpenSSL and our own buffers) is, and so
+# are the stack, the globals and every undefined operation of ours.
+#
+#   th_instrument_flags TOOL   the compiler's flags: sanitize or valgrind
+#   th_instrument TOOL         the server of build TOOL runs under it from now on
+#   th_findings TOOL           lists the files that hold what was found
+
+# Debian 12's libasan and a library that calls newlocale() while it is loaded
+# (libp11-kit) lock each other out before main(): there, UBSan alone.
+th_sanitizers()
+{
+	if timeout -s KILL 20 env ASAN_OPTIONS=detect_leaks=0 \
+		LD_PRELOAD="$(gcc -print-file-name=libasan.so)" \
+		"$TH_SYSTEM/bin/postgres" -V >/dev/null 2>&1; then
+		echo address,undefined
+	else
+		echo undefined
+	fi
+}
+
+th_instrument_flags()
+{
+	printf -- '-O1 -g -fno-omit-frame-pointer'
+	[ "$1" = valgrind ] ||
+		printf -- ' -fsanitize=%s -fno-sanitize-recover=undefined' "$(th_sanitizers)"
+}
+
+# The program that everybody starts becomes a script.
+th_instrument()
+{
+	local program=$T/$1/bin/postgres
+
+	th_run mv "$program" "$program.real"
+	printf '#!/bin/sh\nexec %s "${0%%/*}/postgres.real" "$@"\n' \
+		"$(th_instrument_command "$1")" | th_run tee "$program" >/dev/null
+	th_run chmod +x "$program"
+	[ "$1" != valgrind ] || export TELEHEALTH_PATIENCE=10
+}
+
+th_instrument_command()
+{
+	local found=$T/$1/found
+
+	if [ "$1" = valgrind ]; then
+		printf 'valgrind --quiet --leak-check=full --show-leak-kinds=definite'
+		printf ' --fullpath-after=/src/src/ --log-file=%s.%%p' "$found"
+	else
+		printf 'env UBSAN_OPTIONS=print_stacktrace=1:log_path=%s' "$found"
+		[ "$(th_sanitizers)" = undefined ] ||
+			printf ' ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=1:log_path=%s LD_PRELOAD=%s:%s' \
+				"$found" "$(gcc -print-file-name=libasan.so)" "$(gcc -print-file-name=libubsan.so)"
+	fi
+}
+
+# What valgrind says of the server alone is the server's own business: a
+# finding of ours has a frame in one of our rooms.
+th_findings()
+{
+	local file
+
+	for file in "$T/$1"/found.*; do
+		if [ "$1" = valgrind ]; then
+			awk -v RS='==[0-9]+== \n' -v ORS='\n\n' \
+				'/ \([a-z]+\/[a-z_]+\.c:[0-9]+\)/' "$file" >"$file.ours"
+			file=$file.ours
+		fi
+		[ ! -s "$file" ] || echo "$file"
+	done
+}
