@@ -148,22 +148,6 @@ find_host(ThHttpEngine *engine, const char *origin)
 	return NULL;
 }
 
-int
-th_http_host_room(ThHttpEngine *engine, const char *url)
-{
-	ThHttpTarget target;
-	ThHttpHost *host = NULL;
-	int busy = 0;
-
-	if (th_http_target_read(url, &target))
-		host = find_host(engine, target.origin);
-	if (host != NULL)
-		busy = host->running + host->waiting;
-	return Max(Min(th_guc_max_connections_per_host - busy,
-				   th_http_room(engine)),
-			   0);
-}
-
 /* The host of an exchange, made if need be; NULL if memory is short. */
 static ThHttpHost *
 claim_host(ThHttpEngine *engine, const char *origin)

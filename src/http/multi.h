@@ -43,13 +43,6 @@ extern int th_http_timeout_ms(ThHttpEngine *engine);
  */
 extern int th_http_room(ThHttpEngine *engine);
 
-/*
- * Of these, how many to the host of "url" would not have to wait, under
- * telehealth.max_connections_per_host. A host that hangs fills the engine
- * with exchanges that wait for it unless the caller asks this first.
- */
-extern int th_http_host_room(ThHttpEngine *engine, const char *url);
-
 /* Exchanges started and not ended, waiting ones included. */
 extern int th_http_running(ThHttpEngine *engine);
 
