@@ -119,4 +119,35 @@ $t->sql("SELECT telehealth.retry_job('meeting', $visit)");
 is_adopted(14, $visit, 'Z1: one is adopted, the other removed');
 is(join(' ', $fake->duplicates), '', 'Z1: no marker lives twice');
 
+# ---- a page of a list has 300 entries; up to 1000 are read, not one more
+
+$n = creates();
+$fake->faults({ match => { method => 'POST', path_regex => '/meetings$', times => 1 }, fault => { kind => 'cut_after' } },
+	{ match => { method => 'GET', path_regex => '/users/.*/meetings$' }, fault => { kind => 'status', code => 500 } });
+$visit = $t->insert_visit(provider_id => 15);
+ok($t->poll("SELECT failures > 0 FROM telehealth.job_status WHERE subject_id = $visit"), 'an outcome stays unknown again');
+my ($ours) = $fake->live_meetings(15);
+
+# the list of the host has so many entries, ours is the last
+sub list_of
+{
+	my ($entries) = @_;
+	my @list = map { +{ id => 7_000_000_000 + $_, agenda => 'another' } } 2 .. $entries;
+
+	push @list, { id => $ours->{id}, agenda => 'telehealth ref ' . $t->session($visit)->{marker} };
+	$fake->faults({ match => { method => 'GET', path_regex => '/users/.*/meetings$' }, fault => { kind => 'alter', set => { meetings => \@list } } });
+	return;
+}
+
+my $lists = $t->sql("SELECT count(*) FROM telehealth_private.job_history WHERE subject_id = $visit AND action = 'find'");
+list_of(1001);
+$t->sql("SELECT telehealth.retry_job('meeting', $visit)");
+ok($t->poll("SELECT count(*) > $lists FROM telehealth_private.job_history WHERE subject_id = $visit AND action = 'find'"), 'Z1: a list of 1001 entries comes');
+is(outcomes($visit, 'adopted'), 0, 'Z1: and is not read');
+like($t->sql("SELECT outcome FROM telehealth_private.job_history WHERE subject_id = $visit ORDER BY at DESC LIMIT 1"), qr/^(?:retry|unknown)$/, 'Z1: which is called a failure');
+list_of(1000);
+$t->sql("SELECT telehealth.retry_job('meeting', $visit)");
+is_adopted(15, $visit, 'Z1: one of 1000 entries is read to its end');
+is(creates() - $n, 1, 'Z1: neither led to another meeting');
+
 finish;
