@@ -74,6 +74,8 @@ reject_taken(ThWork **works, ThSettle *settles, int n, TimestampTz now)
 	int *place = palloc_array(int, Max(n, 1));
 	bool *is_taken = palloc_array(bool, Max(n, 1));
 	int n_fresh = 0;
+	const char *taken =
+		"the platform answered with the meeting of another visit";
 
 	for (int i = 0; i < n; i++)
 		if (is_open(&settles[i]) && works[i]->is_created &&
@@ -93,9 +95,8 @@ reject_taken(ThWork **works, ThSettle *settles, int n, TimestampTz now)
 		work->target->meeting_id = NULL;
 		work->target->is_retired = true;
 		work->links = false;
-		th_work_later(
-			work, now, 0, NULL,
-			"the platform answered with the meeting of another visit");
+		th_work_note(work, now, "create", "retry", NULL, NULL, taken, 0);
+		th_work_later(work, now, 0, NULL, taken);
 		work->settle.is_fenced = settles[place[i]].is_fenced;
 		settles[place[i]] = work->settle;
 	}

@@ -64,6 +64,8 @@ for my $clinic (2, 3)
 	next_answer(id => 0 + $taken);
 	my $ours = $t->insert_visit({ clinic => $clinic }, provider_id => 18);
 	isnt($t->await($ours, clinic => $clinic)->{meeting_id}, $taken, "Z11: the meeting of another visit is not handed out in clinic $clinic");
+	like($t->sql("SELECT string_agg(result, E'\n') FROM telehealth.explain_appointment($ours)", clinic => $clinic),
+		qr/it did not work: the platform answered with the meeting of another visit/, "Z11: the story tells it in clinic $clinic");
 }
 is($t->sql('SELECT count(*) FROM telehealth.duplicate_meetings'), 0, 'Z11: duplicate_meetings is empty');
 ok((grep { $_->{id} == $taken } $fake->live_meetings), 'Z11: and that meeting was not touched');
