@@ -220,6 +220,13 @@ th_cycle_take_mail(void)
 	return n_asks > 0;
 }
 
+void
+th_cycle_refuse_mail(int sqlstate, const char *message, const char *hint)
+{
+	while (n_asks > 0)
+		th_mailbox_answer(&asks[--n_asks], sqlstate, message, hint);
+}
+
 /* Makes works of the questions taken. */
 static void
 take_asks(const char *held, TimestampTz now)

@@ -34,6 +34,10 @@ extern void th_cycle_run(bool wants_claim, bool is_full_scan,
 /* Takes questions from the mailbox for the next claiming cycle; true if there are any. Never throws. */
 extern bool th_cycle_take_mail(void);
 
+/* Answers the questions taken with an error, for a loop that cannot claim. Never throws. */
+extern void th_cycle_refuse_mail(int sqlstate, const char *message,
+								 const char *hint);
+
 /* After an error in th_cycle_run() and the abort: forgets what it had claimed. Never throws. */
 extern void th_cycle_abort(void);
 

@@ -232,23 +232,28 @@ leave_if_gone(const ThCycleReport *report)
 }
 
 /*
- * A library newer or older than the installed SQL: everything waits, and the
- * log says it once.
+ * A library newer or older than the installed SQL: everything waits, the log
+ * says it once, and whoever asked is told.
  */
 static void
 pause_for_version(Loop *loop)
 {
+	static const char message[] =
+		"telehealth worker is paused: the installed extension is of another "
+		"version than its library";
+	static const char hint[] =
+		"Run ALTER EXTENSION telehealth UPDATE, or restart the server with the "
+		"matching library.";
+
 	if (!loop->figures.is_other_version)
-		ereport(
-			WARNING,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg(
-				 "telehealth worker is paused: the installed extension is of another version than its library"),
-			 errhint(
-				 "Run ALTER EXTENSION telehealth UPDATE, or restart the server with the matching library.")));
+		ereport(WARNING,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg_internal("%s", message), errhint("%s", hint)));
 	loop->figures.is_other_version = true;
 	strlcpy(loop->figures.held_reason, "version_mismatch",
 			sizeof(loop->figures.held_reason));
+	th_cycle_refuse_mail(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, message,
+						 hint);
 }
 
 /* Takes over from a predecessor; not possible under another version. */
@@ -281,6 +286,40 @@ drain(void)
 	th_run_abandon(th_clock_now());
 	if (th_run_finished() > 0)
 		th_cycle_run(false, false, &report);
+}
+
+/* What a cycle did, for worker_status and for the next turn. */
+static void
+note_cycle(Loop *loop, const ThCycleReport *report)
+{
+	loop->figures.is_other_version = false;
+	loop->failed_cycles = 0;
+	note_kept(loop, report->kept);
+	loop->figures.cycles++;
+	loop->figures.claimed += report->claimed;
+	loop->figures.settled += report->settled;
+	loop->figures.failed += report->failed;
+	loop->figures.last_cycle_at = th_clock_now();
+	strlcpy(loop->held, report->held, sizeof(loop->held));
+	strlcpy(loop->figures.held_reason, report->held,
+			sizeof(loop->figures.held_reason));
+	loop->figures.n_fingerprints =
+		th_pool_fingerprints(loop->figures.fingerprints, TH_MAX_FINGERPRINTS);
+}
+
+/* When the next claim has a reason, now that one was made. */
+static void
+note_claim(Loop *loop, const ThCycleReport *report, bool is_full, int64 now_ms)
+{
+	loop->wants_claim = false;
+	loop->next_poll_ms = now_ms + th_guc_poll_interval_ms;
+	if (report->claimed == 0)
+		loop->last_empty_ms = now_ms;
+	if (is_full)
+	{
+		loop->wants_full_scan = false;
+		loop->next_full_scan_ms = now_ms + FULL_SCAN_MS;
+	}
 }
 
 /* Claim and settle, when there is a reason for either. */
@@ -317,34 +356,14 @@ run_cycle(Loop *loop)
 		loop->next_due = 0;
 		return;
 	}
-	loop->figures.is_other_version = false;
-	loop->failed_cycles = 0;
-	note_kept(loop, report.kept);
-	loop->figures.cycles++;
-	loop->figures.claimed += report.claimed;
-	loop->figures.settled += report.settled;
-	loop->figures.failed += report.failed;
-	loop->figures.last_cycle_at = th_clock_now();
-	strlcpy(loop->held, report.held, sizeof(loop->held));
-	strlcpy(loop->figures.held_reason, report.held,
-			sizeof(loop->figures.held_reason));
-	loop->figures.n_fingerprints =
-		th_pool_fingerprints(loop->figures.fingerprints, TH_MAX_FINGERPRINTS);
+	note_cycle(loop, &report);
 	/* a cycle that only settled has not looked whether more is due */
 	loop->is_more_due = report.is_more_due ||
 						(loop->is_more_due && !wants_claim);
 	note_due(loop, &report, wants_claim, started_at);
 	if (!wants_claim)
 		return;
-	loop->wants_claim = false;
-	loop->next_poll_ms = now_ms + th_guc_poll_interval_ms;
-	if (report.claimed == 0)
-		loop->last_empty_ms = now_ms;
-	if (is_full)
-	{
-		loop->wants_full_scan = false;
-		loop->next_full_scan_ms = now_ms + FULL_SCAN_MS;
-	}
+	note_claim(loop, &report, is_full, now_ms);
 	if (report.is_setting_changed)
 	{
 		ereport(LOG, (errcode(ERRCODE_SUCCESSFUL_COMPLETION),

@@ -145,8 +145,13 @@ SQL
 
 $t->db('fresh');
 $t->sql('ALTER DATABASE fresh SET telehealth.mock = on');
+my $made = $t->insert_visit;
+$t->await($made);
 my $size = $t->log_size;
-$t->sql(q{UPDATE pg_extension SET extversion = '99.0' WHERE extname = 'telehealth'});
+# asked before the worker can have seen it
+$t->fails_ok(qq{UPDATE pg_extension SET extversion = '99.0' WHERE extname = 'telehealth'; SELECT telehealth.host_start_url($made)},
+	{ sqlstate => '55000', message => qr/paused: the installed extension is of another version/, hint => qr/ALTER EXTENSION telehealth UPDATE/ },
+	'D6: a question is answered with the reason');
 ok($t->poll(q{SELECT state FROM telehealth.worker_status}, 'version_mismatch', 20), 'D6: of a later version it waits as well');
 my $id = $t->insert_visit;
 my $health = $t->row(q{SELECT status, detail, hint FROM telehealth.health WHERE check_name = 'worker'});
