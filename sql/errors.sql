@@ -45,6 +45,10 @@ SELECT telehealth.retry_job('meeting', 7), telehealth.retry_job('hold', 7) AS no
 SELECT kind, subject_id, state, failures, last_error FROM telehealth.job_status WHERE subject_id = 7;
 UPDATE telehealth_private.job SET due_at = 'infinity', dead_at = now();
 SELECT telehealth.retry_dead_jobs(2), telehealth.retry_dead_jobs() AS here, telehealth.retry_dead_jobs() AS again;
+INSERT INTO telehealth_private.job (kind, clinic_id, subject_id, priority, due_at, dead_at) VALUES ('meeting', 2, 70, 2, 'infinity', now());
+UPDATE telehealth_private.job SET due_at = 'infinity', dead_at = now() WHERE clinic_id = 1 AND subject_id = 7;
+SELECT telehealth.retry_dead_jobs(0) AS everywhere;
+DELETE FROM telehealth_private.job WHERE clinic_id = 2;
 SELECT count(*) FROM telehealth.dead_jobs;
 
 /* The story of an appointment, as far as it went here */

@@ -2,6 +2,7 @@ CREATE FUNCTION telehealth.retry_job(kind text, subject_id bigint) RETURNS boole
 	LANGUAGE C VOLATILE STRICT
 	AS 'MODULE_PATHNAME', 'th_sql_elevated';
 
+/* The appointment is locked before its job, as by want_meeting(). */
 CREATE FUNCTION telehealth_private.retry_job(kind text, subject_id bigint) RETURNS boolean
 	LANGUAGE plpgsql
 	SET search_path = pg_catalog, pg_temp
@@ -11,6 +12,9 @@ DECLARE
 	v_priority integer;
 BEGIN
 	PERFORM telehealth_private.require_kind('admin', v_clinic);
+	PERFORM FROM telehealth.appointment AS a
+	WHERE a.clinic_id = v_clinic AND a.id = retry_job.subject_id AND retry_job.kind IN ('meeting', 'hold')
+	FOR NO KEY UPDATE;
 	SELECT j.priority INTO v_priority FROM telehealth_private.job AS j
 	WHERE j.kind = retry_job.kind AND j.clinic_id = v_clinic AND j.subject_id = retry_job.subject_id;
 	IF NOT FOUND THEN
@@ -26,6 +30,7 @@ CREATE FUNCTION telehealth.retry_dead_jobs(clinic_id bigint DEFAULT NULL) RETURN
 	LANGUAGE C VOLATILE
 	AS 'MODULE_PATHNAME', 'th_sql_elevated';
 
+/* As everywhere 0 means every clinic. */
 CREATE FUNCTION telehealth_private.retry_dead_jobs(clinic_id bigint) RETURNS bigint
 	LANGUAGE plpgsql
 	SET search_path = pg_catalog, pg_temp
@@ -36,10 +41,16 @@ DECLARE
 	v_marked bigint := 0;
 BEGIN
 	PERFORM telehealth_private.require_kind('admin', v_clinic);
+	PERFORM FROM telehealth.appointment AS a
+	WHERE (a.clinic_id, a.id) IN (
+		SELECT j.clinic_id, j.subject_id FROM telehealth_private.job AS j
+		WHERE (v_clinic = 0 OR j.clinic_id = v_clinic) AND j.dead_at IS NOT NULL AND j.kind IN ('meeting', 'hold'))
+	ORDER BY a.clinic_id, a.id
+	FOR NO KEY UPDATE;
 	FOR v_class IN
 		SELECT j.kind, j.priority, array_agg(j.clinic_id) AS clinics, array_agg(j.subject_id) AS ids
 		FROM telehealth_private.job AS j
-		WHERE j.clinic_id = v_clinic AND j.dead_at IS NOT NULL
+		WHERE (v_clinic = 0 OR j.clinic_id = v_clinic) AND j.dead_at IS NOT NULL
 		GROUP BY j.kind, j.priority
 	LOOP
 		PERFORM telehealth_private.mark(v_class.kind, v_class.clinics, v_class.ids, v_class.priority);

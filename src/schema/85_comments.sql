@@ -84,10 +84,10 @@ COMMENT ON COLUMN telehealth.session.meeting_id IS 'The platform''s number of th
 COMMENT ON COLUMN telehealth.session.meeting_uuid IS 'The platform''s number of this run of the meeting.';
 COMMENT ON COLUMN telehealth.session.join_url IS 'The patient''s link. Start links are never stored.';
 COMMENT ON COLUMN telehealth.session.topic IS 'What was sent as the topic.';
-COMMENT ON COLUMN telehealth.session.scheduled_at IS 'The start that was last confirmed by the platform.';
+COMMENT ON COLUMN telehealth.session.scheduled_at IS 'The start that was asked for when the meeting was begun, and from its confirmation on the one last confirmed.';
 COMMENT ON COLUMN telehealth.session.started_at IS 'When the meeting began.';
 COMMENT ON COLUMN telehealth.session.ended_at IS 'When it ended.';
-COMMENT ON COLUMN telehealth.session.duration IS 'Minutes, as last confirmed by the platform.';
+COMMENT ON COLUMN telehealth.session.duration IS 'Minutes: as asked for when the meeting was begun, and from its confirmation on as last confirmed.';
 COMMENT ON COLUMN telehealth.session.actual_duration IS 'Minutes from start to end.';
 COMMENT ON COLUMN telehealth.session.status IS 'How far the visit has come.';
 COMMENT ON COLUMN telehealth.session.host_joined_at IS 'When the clinician first joined.';
@@ -322,7 +322,7 @@ COMMENT ON FUNCTION telehealth.host_start_url(bigint, interval) IS 'The link tha
 COMMENT ON FUNCTION telehealth.appointment_ics(bigint, text) IS 'The appointment as iCalendar text; method PUBLISH, REQUEST or CANCEL. Title, location and link only as the policy for target feed allows. Errors: 22023, P0002. For apps.';
 COMMENT ON FUNCTION telehealth.explain_appointment(bigint) IS 'What happened to an appointment, in order: when, what, with what result, what is next. Errors: P0002, 42501. For apps.';
 COMMENT ON FUNCTION telehealth.retry_job(text, bigint) IS 'Looks at a job of this clinic again, at once; false if there is none. Errors: 42501. For admins.';
-COMMENT ON FUNCTION telehealth.retry_dead_jobs(bigint) IS 'Looks again at all jobs of the clinic (this one if null) that were given up; returns their number. Errors: 42501. For admins.';
+COMMENT ON FUNCTION telehealth.retry_dead_jobs(bigint) IS 'Looks again at all jobs of the clinic (this one if null, every clinic if 0) that were given up; returns their number. Errors: 42501. For admins.';
 COMMENT ON FUNCTION telehealth.pause_outbound(text) IS 'Holds all outward work of this database until resume_outbound(). Errors: 22023 without a reason, 42501. For admins of clinic 0.';
 COMMENT ON FUNCTION telehealth.resume_outbound() IS 'Ends a pause; false if there was none. Errors: 42501. For admins of clinic 0.';
 COMMENT ON FUNCTION telehealth.adopt_environment() IS 'Makes this database the one that may send, and marks every meeting that differs from what the tables want; returns their number. Errors: 42501. For members of the role that owns the extension.';
