@@ -2,7 +2,7 @@
 
 SET client_min_messages = warning;
 DROP ROLE IF EXISTS regress_th_admin, regress_th_app, regress_th_app2, regress_th_reader, regress_th_worker, regress_th_member,
-	regress_th_mixed, regress_th_both, regress_th_stranger;
+	regress_th_mixed, regress_th_both, regress_th_stranger, regress_th_again, regress_th_renamed, regress_th_absent;
 RESET client_min_messages;
 CREATE ROLE regress_th_admin;
 CREATE ROLE regress_th_app;
@@ -256,6 +256,53 @@ SELECT telehealth.revoke_role('regress_th_app', 'reader', 1);
 SET ROLE regress_th_app;
 SELECT state FROM test.try('SELECT * FROM telehealth.upcoming_sessions');
 RESET ROLE;
+
+/* and what an administrator granted beside */
+GRANT SELECT ON telehealth.audit_log TO regress_th_app;
+SELECT telehealth.grant_role('regress_th_app', 'reader', 1), telehealth.revoke_role('regress_th_app', 'reader', 1);
+SELECT has_table_privilege('regress_th_app', 'telehealth.audit_log', 'SELECT') AS kept,
+	has_table_privilege('regress_th_app', 'telehealth.health', 'SELECT') AS taken;
+
+/* The owner needs no grant, and could lose its own rights by one */
+SELECT c, t.state, t.hint FROM unnest(ARRAY['grant_role', 'revoke_role']) AS c,
+	test.try(format('SELECT telehealth.%s((SELECT extowner::regrole FROM pg_extension WHERE extname = ''telehealth''), ''app'')', c)) AS t;
+
+/* A role that has the name of one that was dropped inherits nothing */
+CREATE ROLE regress_th_again;
+SELECT telehealth.grant_role('regress_th_again', 'admin', 1), telehealth.grant_role('regress_th_again', 'reader', 2);
+SELECT telehealth_private.may_administer(1, 'regress_th_again');
+DROP OWNED BY regress_th_again;
+DROP ROLE regress_th_again;
+CREATE ROLE regress_th_again;
+SELECT telehealth_private.may_administer(1, 'regress_th_again'), telehealth.may_see(2, 'regress_th_again');
+SELECT status, detail, hint FROM telehealth.health WHERE check_name = 'role_grants';
+SELECT telehealth.grant_role('regress_th_again', 'reader', 2);
+SELECT telehealth_private.may_administer(1, 'regress_th_again'), telehealth.may_see(2, 'regress_th_again');
+SELECT grantee, kind, clinic_id FROM telehealth_private.role_grant WHERE grantee = 'regress_th_again';
+SELECT clinic_id, action, detail FROM telehealth.audit_log WHERE detail ? 'dropped' ORDER BY clinic_id;
+
+/* one that is renamed keeps its own, also beside a new one of its former name */
+ALTER ROLE regress_th_again RENAME TO regress_th_renamed;
+SELECT telehealth.may_see(2, 'regress_th_renamed');
+SELECT status, detail FROM telehealth.health WHERE check_name = 'role_grants';
+CREATE ROLE regress_th_again;
+SELECT telehealth.may_see(2, 'regress_th_again');
+SELECT telehealth.grant_role('regress_th_again', 'reader', 2);
+SELECT telehealth.may_see(2, 'regress_th_again') AS again, telehealth.may_see(2, 'regress_th_renamed') AS renamed;
+SELECT grantee, kind, clinic_id FROM telehealth_private.role_grant WHERE grantee ~ 'again|renamed' ORDER BY grantee;
+SELECT status FROM telehealth.health WHERE check_name = 'role_grants';
+
+/* A dump knows names alone: a role that is there has its rights, one that is not has to be granted again */
+INSERT INTO telehealth_private.role_grant (grantee, kind, clinic_id, grantee_oid)
+VALUES ('regress_th_again', 'app', 1, 10), ('regress_th_absent', 'admin', 0, (SELECT oid FROM pg_roles WHERE rolname = 'regress_th_again'));
+SELECT telehealth.may_see(1, 'regress_th_again') AS app, telehealth_private.may_administer(1, 'regress_th_again') AS admin;
+CREATE ROLE regress_th_absent;
+SELECT telehealth_private.may_administer(1, 'regress_th_absent');
+SELECT status, detail FROM telehealth.health WHERE check_name = 'role_grants';
+SELECT telehealth.grant_role('regress_th_absent', 'admin');
+SELECT telehealth_private.may_administer(1, 'regress_th_absent');
+DROP OWNED BY regress_th_again, regress_th_renamed, regress_th_absent;
+DROP ROLE regress_th_again, regress_th_renamed, regress_th_absent;
 
 DROP TABLE pg_temp.appointment, pg_temp.pg_roles;
 SET client_min_messages = warning;

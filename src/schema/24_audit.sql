@@ -13,12 +13,16 @@ CREATE TABLE telehealth.audit_log (
 	CONSTRAINT audit_log_chain_no_key UNIQUE (clinic_id, chain_no)
 );
 
-/* Who may do what where; written by grant_role(), read by may_see(). */
+/*
+ * Who may do what where; written by grant_role(), read by may_see(). A dump
+ * carries the name, the number counts: a trigger looks it up.
+ */
 CREATE TABLE telehealth_private.role_grant (
 	grantee name NOT NULL,
 	kind text NOT NULL,
 	clinic_id bigint NOT NULL,
 	granted_at timestamptz NOT NULL DEFAULT now(),
+	grantee_oid oid,
 	CONSTRAINT role_grant_pkey PRIMARY KEY (grantee, kind, clinic_id),
 	CONSTRAINT role_grant_kind_check CHECK (kind IN ('admin', 'app', 'reader', 'worker'))
 );

@@ -76,90 +76,136 @@ $$;
 
 /* ---- roles ---- */
 
-CREATE FUNCTION telehealth_private.run_grants(statements text[], grantee regrole) RETURNS void
-	LANGUAGE plpgsql
+/*
+ * What each kind of role may do; the lists are all there is. GRANT and REVOKE
+ * take the same.
+ */
+CREATE FUNCTION telehealth_private.grants_of(kind text) RETURNS text[]
+	LANGUAGE plpgsql IMMUTABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	v_statement text;
+	v_reader CONSTANT text[] := ARRAY[
+		'USAGE ON SCHEMA telehealth',
+		'SELECT ON telehealth.health, telehealth.platform_status, telehealth.worker_status,'
+			' telehealth.job_status, telehealth.dead_jobs, telehealth.upcoming_sessions, telehealth.not_ready,'
+			' telehealth.orphan_meetings, telehealth.duplicate_meetings',
+		'EXECUTE ON FUNCTION telehealth.current_clinic(), telehealth.may_see(bigint, name),'
+			' telehealth_private.may_administer(bigint, name), telehealth_private.worker_slots(), telehealth_private.key_status(),'
+			' telehealth_private.outbound_held(), telehealth_private.system_identifier(),'
+			' telehealth_private.hint(text), telehealth_private.hint_reason(text),'
+			' telehealth_private.wants_meeting(telehealth.appointment_type, telehealth.appointment_status, boolean)'
+	];
+	v_app CONSTANT text[] := ARRAY[
+		'USAGE ON TYPE telehealth.appointment_type, telehealth.appointment_status, telehealth.session_status',
+		'SELECT, INSERT, UPDATE, DELETE ON telehealth.appointment, telehealth.patient, telehealth.provider',
+		'SELECT ON telehealth.session, telehealth.clinic, telehealth.account, telehealth.disclosure_policy,'
+			' telehealth.vendor_limit',
+		'EXECUTE ON FUNCTION telehealth_private.add_minutes(timestamptz, integer),'
+			' telehealth_private.is_timezone(text)',
+		'EXECUTE ON FUNCTION telehealth.ensure_meeting(bigint), telehealth.cancel_meeting(bigint),'
+			' telehealth.backfill_meetings(timestamptz), telehealth.await_meeting(bigint, interval),'
+			' telehealth.host_start_url(bigint, interval), telehealth.appointment_ics(bigint, text),'
+			' telehealth.explain_appointment(bigint)'
+	];
+	v_admin CONSTANT text[] := ARRAY[
+		'INSERT, UPDATE, DELETE ON telehealth.clinic, telehealth.disclosure_policy, telehealth.vendor_limit',
+		'SELECT ON telehealth.audit_log',
+		'EXECUTE ON FUNCTION telehealth.connect_platform(text, jsonb, jsonb, bigint),'
+			' telehealth.configure_platform(bigint, jsonb), telehealth.disconnect_platform(bigint),'
+			' telehealth.check_platform(bigint), telehealth.retry_job(text, bigint), telehealth.retry_dead_jobs(bigint),'
+			' telehealth.pause_outbound(text), telehealth.resume_outbound(), telehealth.rotate_keys(),'
+			' telehealth.adopt_environment(), telehealth.grant_role(regrole, text, bigint),'
+			' telehealth.revoke_role(regrole, text, bigint)'
+	];
+	v_worker CONSTANT text[] := ARRAY[
+		'USAGE ON SCHEMA telehealth, telehealth_private',
+		'SELECT, UPDATE ON telehealth.appointment',
+		'SELECT, INSERT, UPDATE, DELETE ON telehealth.clinic, telehealth.provider, telehealth.patient,'
+			' telehealth.session, telehealth.account, telehealth.vendor_limit, telehealth.disclosure_policy,'
+			' telehealth.audit_log',
+		'SELECT, INSERT, UPDATE, DELETE ON telehealth_private.account_secret, telehealth_private.token_cache,'
+			' telehealth_private.session_secret, telehealth_private.builtin_platform,'
+			' telehealth_private.builtin_vendor_limit, telehealth_private.builtin_disclosure_policy,'
+			' telehealth_private.role_grant, telehealth_private.job, telehealth_private.job_history,'
+			' telehealth_private.job_history_default, telehealth_private.quota, telehealth_private.environment,'
+			' telehealth_private.pause',
+		'USAGE, SELECT ON ALL SEQUENCES IN SCHEMA telehealth, telehealth_private',
+		'EXECUTE ON FUNCTION telehealth.current_clinic(), telehealth.may_see(bigint, name),'
+			' telehealth_private.may_administer(bigint, name), telehealth_private.add_minutes(timestamptz, integer), telehealth_private.is_timezone(text),'
+			' telehealth_private.wants_meeting(telehealth.appointment_type, telehealth.appointment_status, boolean),'
+			' telehealth_private.chain_audit(integer), telehealth_private.audit_text(telehealth.audit_log),'
+			' telehealth_private.caller()'
+	];
 BEGIN
-	FOREACH v_statement IN ARRAY statements LOOP
-		EXECUTE format(v_statement, grantee::text);
-	END LOOP;
+	RETURN CASE kind
+		WHEN 'reader' THEN v_reader
+		WHEN 'app' THEN v_reader || v_app
+		WHEN 'admin' THEN v_reader || v_app || v_admin
+		WHEN 'worker' THEN v_worker
+	END;
 END
 $$;
 
-/* What each kind of role may do; the lists are all there is. */
 CREATE FUNCTION telehealth_private.apply_grants(grantee regrole, kind text) RETURNS void
 	LANGUAGE plpgsql
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	v_reader CONSTANT text[] := ARRAY[
-		'GRANT USAGE ON SCHEMA telehealth TO %s',
-		'GRANT SELECT ON telehealth.health, telehealth.platform_status, telehealth.worker_status,'
-			' telehealth.job_status, telehealth.dead_jobs, telehealth.upcoming_sessions, telehealth.not_ready,'
-			' telehealth.orphan_meetings, telehealth.duplicate_meetings TO %s',
-		'GRANT EXECUTE ON FUNCTION telehealth.current_clinic(), telehealth.may_see(bigint, name),'
-			' telehealth_private.may_administer(bigint, name), telehealth_private.worker_slots(), telehealth_private.key_status(),'
-			' telehealth_private.outbound_held(), telehealth_private.system_identifier(),'
-			' telehealth_private.hint(text), telehealth_private.hint_reason(text),'
-			' telehealth_private.wants_meeting(telehealth.appointment_type, telehealth.appointment_status, boolean)'
-			' TO %s'
-	];
-	v_app CONSTANT text[] := ARRAY[
-		'GRANT USAGE ON TYPE telehealth.appointment_type, telehealth.appointment_status, telehealth.session_status TO %s',
-		'GRANT SELECT, INSERT, UPDATE, DELETE ON telehealth.appointment, telehealth.patient, telehealth.provider TO %s',
-		'GRANT SELECT ON telehealth.session, telehealth.clinic, telehealth.account, telehealth.disclosure_policy,'
-			' telehealth.vendor_limit TO %s',
-		'GRANT EXECUTE ON FUNCTION telehealth_private.add_minutes(timestamptz, integer),'
-			' telehealth_private.is_timezone(text) TO %s',
-		'GRANT EXECUTE ON FUNCTION telehealth.ensure_meeting(bigint), telehealth.cancel_meeting(bigint),'
-			' telehealth.backfill_meetings(timestamptz), telehealth.await_meeting(bigint, interval),'
-			' telehealth.host_start_url(bigint, interval), telehealth.appointment_ics(bigint, text),'
-			' telehealth.explain_appointment(bigint) TO %s'
-	];
-	v_admin CONSTANT text[] := ARRAY[
-		'GRANT INSERT, UPDATE, DELETE ON telehealth.clinic, telehealth.disclosure_policy, telehealth.vendor_limit TO %s',
-		'GRANT SELECT ON telehealth.audit_log TO %s',
-		'GRANT EXECUTE ON FUNCTION telehealth.connect_platform(text, jsonb, jsonb, bigint),'
-			' telehealth.configure_platform(bigint, jsonb), telehealth.disconnect_platform(bigint),'
-			' telehealth.check_platform(bigint), telehealth.retry_job(text, bigint), telehealth.retry_dead_jobs(bigint),'
-			' telehealth.pause_outbound(text), telehealth.resume_outbound(), telehealth.rotate_keys(),'
-			' telehealth.adopt_environment(), telehealth.grant_role(regrole, text, bigint),'
-			' telehealth.revoke_role(regrole, text, bigint) TO %s'
-	];
-	v_worker CONSTANT text[] := ARRAY[
-		'GRANT USAGE ON SCHEMA telehealth, telehealth_private TO %s',
-		'GRANT SELECT, UPDATE ON telehealth.appointment TO %s',
-		'GRANT SELECT, INSERT, UPDATE, DELETE ON telehealth.clinic, telehealth.provider, telehealth.patient,'
-			' telehealth.session, telehealth.account, telehealth.vendor_limit, telehealth.disclosure_policy,'
-			' telehealth.audit_log TO %s',
-		'GRANT SELECT, INSERT, UPDATE, DELETE ON telehealth_private.account_secret, telehealth_private.token_cache,'
-			' telehealth_private.session_secret, telehealth_private.builtin_platform,'
-			' telehealth_private.builtin_vendor_limit, telehealth_private.builtin_disclosure_policy,'
-			' telehealth_private.role_grant, telehealth_private.job, telehealth_private.job_history,'
-			' telehealth_private.job_history_default, telehealth_private.quota, telehealth_private.environment,'
-			' telehealth_private.pause TO %s',
-		'GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA telehealth, telehealth_private TO %s',
-		'GRANT EXECUTE ON FUNCTION telehealth.current_clinic(), telehealth.may_see(bigint, name),'
-			' telehealth_private.may_administer(bigint, name), telehealth_private.add_minutes(timestamptz, integer), telehealth_private.is_timezone(text),'
-			' telehealth_private.wants_meeting(telehealth.appointment_type, telehealth.appointment_status, boolean),'
-			' telehealth_private.chain_audit(integer), telehealth_private.audit_text(telehealth.audit_log),'
-			' telehealth_private.caller() TO %s'
-	];
+	v_rights text;
 BEGIN
-	IF kind = 'worker' THEN
-		PERFORM telehealth_private.run_grants(v_worker, grantee);
-		RETURN;
-	END IF;
-	PERFORM telehealth_private.run_grants(v_reader, grantee);
-	IF kind IN ('app', 'admin') THEN
-		PERFORM telehealth_private.run_grants(v_app, grantee);
-	END IF;
-	IF kind = 'admin' THEN
-		PERFORM telehealth_private.run_grants(v_admin, grantee);
-	END IF;
+	FOREACH v_rights IN ARRAY telehealth_private.grants_of(kind) LOOP
+		EXECUTE format('GRANT %s TO %s', v_rights, grantee::text);
+	END LOOP;
+END
+$$;
+
+/* What an administrator granted beside is left alone. */
+CREATE FUNCTION telehealth_private.withdraw_grants(grantee regrole, kind text) RETURNS void
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_rights text;
+BEGIN
+	FOREACH v_rights IN ARRAY telehealth_private.grants_of(kind) LOOP
+		EXECUTE format('REVOKE %s FROM %s', v_rights, grantee::text);
+	END LOOP;
+END
+$$;
+
+/*
+ * Rows follow their role to its new name, and go with it: the next role of
+ * that name inherits nothing. What a restore brought for a role that was not
+ * there stays until somebody decides; it gives nothing.
+ */
+CREATE FUNCTION telehealth_private.tidy_grants() RETURNS void
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_renamed telehealth_private.role_grant[];
+	v_gone telehealth_private.role_grant;
+BEGIN
+	v_renamed := ARRAY (
+		SELECT g FROM telehealth_private.role_grant AS g
+		JOIN pg_catalog.pg_roles AS r ON r.oid = g.grantee_oid
+		WHERE r.rolname <> g.grantee);
+	FOR v_gone IN
+		DELETE FROM telehealth_private.role_grant AS g
+		WHERE g.grantee_oid IS NOT NULL
+			AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = g.grantee_oid AND r.rolname = g.grantee)
+		RETURNING *
+	LOOP
+		CONTINUE WHEN EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = v_gone.grantee_oid);
+		PERFORM telehealth_private.audit(v_gone.clinic_id, 'revoke_role', 'role', NULL,
+			jsonb_build_object('role', v_gone.grantee, 'kind', v_gone.kind, 'dropped', true));
+	END LOOP;
+	INSERT INTO telehealth_private.role_grant (grantee, kind, clinic_id, granted_at)
+	SELECT r.rolname, g.kind, g.clinic_id, g.granted_at
+	FROM unnest(v_renamed) AS g
+	JOIN pg_catalog.pg_roles AS r ON r.oid = g.grantee_oid
+	ON CONFLICT ON CONSTRAINT role_grant_pkey DO UPDATE SET grantee_oid = EXCLUDED.grantee_oid;
 END
 $$;
 
@@ -184,6 +230,11 @@ BEGIN
 	IF v_name IS NULL THEN
 		RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = 'role does not exist';
 	END IF;
+	IF EXISTS (SELECT FROM pg_catalog.pg_extension AS x WHERE x.extname = 'telehealth' AND x.extowner = role::oid) THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_grant_operation',
+			MESSAGE = format('role "%s" owns the extension', v_name),
+			HINT = 'It may do everything without a grant.';
+	END IF;
 	RETURN v_name;
 END
 $$;
@@ -201,9 +252,11 @@ DECLARE
 BEGIN
 	PERFORM telehealth_private.require_owner('grant roles');
 	v_name := telehealth_private.check_grant(role, kind, clinic_id);
+	PERFORM telehealth_private.tidy_grants();
 	INSERT INTO telehealth_private.role_grant AS g (grantee, kind, clinic_id)
 	VALUES (v_name, grant_role.kind, grant_role.clinic_id)
-	ON CONFLICT ON CONSTRAINT role_grant_pkey DO NOTHING;
+	ON CONFLICT ON CONSTRAINT role_grant_pkey DO UPDATE SET grantee_oid = EXCLUDED.grantee_oid
+	WHERE g.grantee_oid IS DISTINCT FROM EXCLUDED.grantee_oid;
 	PERFORM telehealth_private.apply_grants(role, kind);
 	PERFORM telehealth_private.audit(clinic_id, 'grant_role', 'role', NULL,
 		jsonb_build_object('role', v_name, 'kind', kind));
@@ -214,7 +267,7 @@ CREATE FUNCTION telehealth.revoke_role(role regrole, kind text, clinic_id bigint
 	LANGUAGE C VOLATILE
 	AS 'MODULE_PATHNAME', 'th_sql_elevated';
 
-/* Takes everything away, then gives again what the role's other grants say. */
+/* Takes away what this kind of grant gave, then gives again what the role's other grants say. */
 CREATE FUNCTION telehealth_private.revoke_role(role regrole, kind text, clinic_id bigint) RETURNS boolean
 	LANGUAGE plpgsql
 	SET search_path = pg_catalog, pg_temp
@@ -225,19 +278,14 @@ DECLARE
 BEGIN
 	PERFORM telehealth_private.require_owner('revoke roles');
 	v_name := telehealth_private.check_grant(role, kind, clinic_id);
+	PERFORM telehealth_private.tidy_grants();
 	DELETE FROM telehealth_private.role_grant AS g
 	WHERE g.grantee = v_name AND g.kind = revoke_role.kind AND g.clinic_id = revoke_role.clinic_id;
 	IF NOT FOUND THEN
 		RETURN false;
 	END IF;
-	PERFORM telehealth_private.run_grants(ARRAY[
-		'REVOKE ALL ON ALL TABLES IN SCHEMA telehealth, telehealth_private FROM %s',
-		'REVOKE ALL ON ALL SEQUENCES IN SCHEMA telehealth, telehealth_private FROM %s',
-		'REVOKE ALL ON ALL FUNCTIONS IN SCHEMA telehealth, telehealth_private FROM %s',
-		'REVOKE ALL ON TYPE telehealth.appointment_type, telehealth.appointment_status, telehealth.session_status FROM %s',
-		'REVOKE ALL ON SCHEMA telehealth, telehealth_private FROM %s'
-	], role);
-	FOR v_kind IN SELECT DISTINCT g.kind FROM telehealth_private.role_grant AS g WHERE g.grantee = v_name LOOP
+	PERFORM telehealth_private.withdraw_grants(role, kind);
+	FOR v_kind IN SELECT DISTINCT g.kind FROM telehealth_private.role_grant AS g WHERE g.grantee_oid = role::oid LOOP
 		PERFORM telehealth_private.apply_grants(role, v_kind);
 	END LOOP;
 	PERFORM telehealth_private.audit(clinic_id, 'revoke_role', 'role', NULL,

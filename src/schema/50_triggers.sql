@@ -31,6 +31,20 @@ CREATE TRIGGER appointment_stamp BEFORE UPDATE ON telehealth.appointment
 	FOR EACH ROW EXECUTE FUNCTION telehealth_private.appointment_stamp();
 
 /* Forgets what may_see() remembers, in every session. */
+/* The role of that name here and now, whatever a dump says. */
+CREATE FUNCTION telehealth_private.role_grant_resolve() RETURNS trigger
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	NEW.grantee_oid := (SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolname = NEW.grantee);
+	RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER role_grant_resolve BEFORE INSERT OR UPDATE OF grantee ON telehealth_private.role_grant
+	FOR EACH ROW EXECUTE FUNCTION telehealth_private.role_grant_resolve();
+
 CREATE FUNCTION telehealth_private.role_grant_changed() RETURNS trigger
 	LANGUAGE C
 	AS 'MODULE_PATHNAME', 'th_sql_role_grant_changed';

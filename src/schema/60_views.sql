@@ -284,6 +284,16 @@ CREATE VIEW telehealth_private.health_visits WITH (security_barrier = true) AS
 		CASE WHEN count(*) > 0 THEN 'See telehealth.duplicate_meetings: patients would meet each other.' END
 	FROM telehealth.duplicate_meetings AS d;
 
+/* A role that was dropped and made again has another number: it inherits nothing. */
+CREATE VIEW telehealth_private.health_roles WITH (security_barrier = true) AS
+	SELECT 16 AS place, 'role_grants' AS check_name, CASE WHEN count(*) > 0 THEN 'warning' ELSE 'ok' END AS status,
+		CASE WHEN count(*) > 0 THEN 'granted to roles that are gone or renamed: ' || string_agg(DISTINCT g.grantee::text, ', ' ORDER BY g.grantee::text)
+			ELSE 'every role is there' END AS detail,
+		CASE WHEN count(*) > 0 THEN 'Run telehealth.grant_role() for those that shall have it, and delete other rows from telehealth_private.role_grant.' END AS hint
+	FROM telehealth_private.role_grant AS g
+	LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = g.grantee_oid
+	WHERE r.rolname IS DISTINCT FROM g.grantee AND telehealth.may_see(g.clinic_id, current_user);
+
 CREATE VIEW telehealth.health WITH (security_barrier = true) AS
 	SELECT q.check_name, q.status, q.detail, q.hint
 	FROM (
@@ -294,5 +304,7 @@ CREATE VIEW telehealth.health WITH (security_barrier = true) AS
 		SELECT a.place, a.check_name, a.status, a.detail, a.hint FROM telehealth_private.health_accounts AS a
 		UNION ALL
 		SELECT v.place, v.check_name, v.status, v.detail, v.hint FROM telehealth_private.health_visits AS v
+		UNION ALL
+		SELECT r.place, r.check_name, r.status, r.detail, r.hint FROM telehealth_private.health_roles AS r
 	) AS q
 	ORDER BY q.place, q.detail;

@@ -214,6 +214,7 @@ COMMENT ON COLUMN telehealth_private.role_grant.grantee IS 'Name of the role.';
 COMMENT ON COLUMN telehealth_private.role_grant.kind IS 'admin, app, reader or worker.';
 COMMENT ON COLUMN telehealth_private.role_grant.clinic_id IS '0: every clinic.';
 COMMENT ON COLUMN telehealth_private.role_grant.granted_at IS 'Since when.';
+COMMENT ON COLUMN telehealth_private.role_grant.grantee_oid IS 'The role itself; null if there was none of that name at a restore: the grant gives nothing then.';
 
 /* ---- telehealth_private.job ---- */
 
@@ -345,9 +346,11 @@ COMMENT ON FUNCTION telehealth_private.priority_at(timestamptz, timestamptz, int
 COMMENT ON FUNCTION telehealth_private.hint(text) IS 'What to do about a reason for waiting.';
 COMMENT ON FUNCTION telehealth_private.hint_reason(text) IS 'A reason for waiting, in words.';
 COMMENT ON FUNCTION telehealth_private.audit(bigint, text, text, bigint, jsonb) IS 'Writes a row of the audit log for the caller.';
-COMMENT ON FUNCTION telehealth_private.run_grants(text[], regrole) IS 'Runs GRANT or REVOKE statements of apply_grants() for a role.';
+COMMENT ON FUNCTION telehealth_private.grants_of(text) IS 'What one kind of role may do, as GRANT and REVOKE take it.';
 COMMENT ON FUNCTION telehealth_private.apply_grants(regrole, text) IS 'Makes the GRANTs of one kind of role.';
-COMMENT ON FUNCTION telehealth_private.check_grant(regrole, text, bigint) IS 'The name of a role that may be granted something. Errors: 22004, 22023, 42704.';
+COMMENT ON FUNCTION telehealth_private.withdraw_grants(regrole, text) IS 'Takes the GRANTs of one kind of role away.';
+COMMENT ON FUNCTION telehealth_private.tidy_grants() IS 'Removes the grants of dropped roles, and renames those of renamed ones.';
+COMMENT ON FUNCTION telehealth_private.check_grant(regrole, text, bigint) IS 'The name of a role that may be granted something. Errors: 22004, 22023, 42704, 0LP01.';
 COMMENT ON FUNCTION telehealth_private.account_clinic(bigint) IS 'The clinic an account belongs to: the present one, else 0. Errors: P0002.';
 COMMENT ON FUNCTION telehealth_private.mark_unmet(text, bigint) IS 'Marks the visits that a newly connected account may serve; returns their number.';
 COMMENT ON FUNCTION telehealth_private.mark_account(bigint, bigint) IS 'Marks the meetings that an account has; returns their number.';
@@ -373,6 +376,7 @@ COMMENT ON FUNCTION telehealth_private.system_identifier() IS 'The system identi
 COMMENT ON FUNCTION telehealth_private.mark_differing() IS 'Marks every subject whose wanted state differs from the confirmed one; returns the number of meetings.';
 COMMENT ON FUNCTION telehealth_private.appointment_mark() IS 'Trigger: marks what a statement on appointments changed for the outside.';
 COMMENT ON FUNCTION telehealth_private.appointment_stamp() IS 'Trigger: keeps updated_at and sequence.';
+COMMENT ON FUNCTION telehealth_private.role_grant_resolve() IS 'Trigger: finds the role of a grant by its name.';
 COMMENT ON FUNCTION telehealth_private.role_grant_changed() IS 'Trigger: lets every session read the grants again.';
 COMMENT ON FUNCTION telehealth_private.account_forget() IS 'Trigger: removes the secrets of accounts that go.';
 COMMENT ON FUNCTION telehealth_private.session_forget() IS 'Trigger: removes the secrets of sessions that go.';
@@ -575,6 +579,15 @@ COMMENT ON COLUMN telehealth_private.health_visits.status IS 'ok, warning or err
 COMMENT ON COLUMN telehealth_private.health_visits.detail IS 'What was found.';
 COMMENT ON COLUMN telehealth_private.health_visits.hint IS 'What to do.';
 
+/* ---- telehealth_private.health_roles ---- */
+
+COMMENT ON VIEW telehealth_private.health_roles IS 'Part of telehealth.health: what was granted to roles that are not there.';
+COMMENT ON COLUMN telehealth_private.health_roles.place IS 'Order in telehealth.health.';
+COMMENT ON COLUMN telehealth_private.health_roles.check_name IS 'What was checked.';
+COMMENT ON COLUMN telehealth_private.health_roles.status IS 'ok, warning or error.';
+COMMENT ON COLUMN telehealth_private.health_roles.detail IS 'What was found.';
+COMMENT ON COLUMN telehealth_private.health_roles.hint IS 'What to do.';
+
 /* ---- triggers and policies ---- */
 
 COMMENT ON TRIGGER appointment_mark_insert ON telehealth.appointment IS 'Marks new visits.';
@@ -582,6 +595,7 @@ COMMENT ON TRIGGER appointment_mark_update ON telehealth.appointment IS 'Marks c
 COMMENT ON TRIGGER appointment_mark_delete ON telehealth.appointment IS 'Marks deleted visits.';
 COMMENT ON TRIGGER appointment_mark_truncate ON telehealth.appointment IS 'Marks the meetings that lose their visits, to be removed.';
 COMMENT ON TRIGGER appointment_stamp ON telehealth.appointment IS 'Keeps updated_at and sequence.';
+COMMENT ON TRIGGER role_grant_resolve ON telehealth_private.role_grant IS 'The role of that name here.';
 COMMENT ON TRIGGER role_grant_changed ON telehealth_private.role_grant IS 'Lets every session read the grants again.';
 COMMENT ON TRIGGER account_forget ON telehealth.account IS 'Secrets go with their account.';
 COMMENT ON TRIGGER account_forget_truncate ON telehealth.account IS 'And with all of them.';

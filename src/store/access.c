@@ -97,21 +97,32 @@ th_access_kind(const char *name, ThAccessKind *kind)
 	return false;
 }
 
-/* The grant in a row; false if its role does not exist here. */
+/*
+ * The grant in a row; false if its role is gone. Its number counts, so that
+ * another role of the name inherits nothing; there was none in version 0.1.
+ */
 static bool
 read_grant(HeapTuple tuple, TupleDesc columns, const AttrNumber *numbers,
 		   Grant *out)
 {
 	bool is_null;
-	Name grantee = DatumGetName(
-		heap_getattr(tuple, numbers[0], columns, &is_null));
 	char *kind = TextDatumGetCString(
 		heap_getattr(tuple, numbers[1], columns, &is_null));
 
 	out->clinic_id = DatumGetInt64(
 		heap_getattr(tuple, numbers[2], columns, &is_null));
-	out->role = get_role_oid(NameStr(*grantee), true);
-	return OidIsValid(out->role) && th_access_kind(kind, &out->kind);
+	if (numbers[3] != InvalidAttrNumber)
+		out->role = DatumGetObjectId(
+			heap_getattr(tuple, numbers[3], columns, &is_null));
+	else
+	{
+		Name grantee = DatumGetName(
+			heap_getattr(tuple, numbers[0], columns, &is_null));
+
+		out->role = get_role_oid(NameStr(*grantee), true);
+	}
+	return !is_null && OidIsValid(out->role) &&
+		   th_access_kind(kind, &out->kind);
 }
 
 /* All rows of the relation, into "context". */
@@ -119,10 +130,11 @@ static int
 scan_grants(Oid relation_id, MemoryContext context, Grant **out)
 {
 	Relation relation = table_open(relation_id, AccessShareLock);
-	AttrNumber numbers[3] = {
+	AttrNumber numbers[4] = {
 		get_attnum(relation_id, "grantee"),
 		get_attnum(relation_id, "kind"),
 		get_attnum(relation_id, "clinic_id"),
+		get_attnum(relation_id, "grantee_oid"),
 	};
 	SysScanDesc scan = systable_beginscan(relation, InvalidOid, false, NULL, 0,
 										  NULL);

@@ -33,7 +33,7 @@ my %RELATION = (
 	(map { ("telehealth.${_}_id_seq" => 'inside') } qw(clinic provider patient appointment session account audit_log)),
 	(map { ("telehealth_private.$_" => 'inside') } qw(account_secret token_cache session_secret builtin_platform
 		builtin_vendor_limit builtin_disclosure_policy role_grant job job_history job_history_default quota environment
-		pause claim_no_seq crowded_visit health_worker health_processes health_environment health_accounts health_visits)));
+		pause claim_no_seq crowded_visit health_worker health_processes health_environment health_accounts health_visits health_roles)));
 
 # Who may call it. of_clinic: for the caller's own clinic only; over_all: an
 # administrator of every clinic; asked: says nothing of rows.

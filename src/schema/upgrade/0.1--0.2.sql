@@ -4,3 +4,12 @@
  */
 ALTER TABLE telehealth_private.account_secret DROP CONSTRAINT account_secret_account_fk;
 ALTER TABLE telehealth_private.session_secret DROP CONSTRAINT session_secret_session_fk;
+
+/* A role of the name of one that was dropped does not inherit its grants. */
+ALTER TABLE telehealth_private.role_grant ADD COLUMN grantee_oid oid;
+
+UPDATE telehealth_private.role_grant AS g SET grantee_oid = r.oid
+FROM pg_catalog.pg_roles AS r
+WHERE r.rolname = g.grantee;
+
+DROP FUNCTION telehealth_private.run_grants(text[], regrole);
