@@ -246,9 +246,8 @@ pause_for_version(Loop *loop)
 		"matching library.";
 
 	if (!loop->figures.is_other_version)
-		ereport(WARNING,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg_internal("%s", message), errhint("%s", hint)));
+		ereport(WARNING, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						  errmsg_internal("%s", message), errhint("%s", hint)));
 	loop->figures.is_other_version = true;
 	strlcpy(loop->figures.held_reason, "version_mismatch",
 			sizeof(loop->figures.held_reason));
