@@ -79,11 +79,15 @@ copy_request(ThHttpExchange *exchange, const ThHttpRequest *request)
 		   add_header(exchange, "Authorization", request->authorization);
 }
 
-/* The reason why policy refuses the request, or NULL. */
+/*
+ * The reason why policy refuses the request, or NULL. What could not be read
+ * for lack of memory is not refused: that may be over the next time.
+ */
 static const char *
-find_refusal(ThHttpExchange *exchange, const ThHttpRequest *request)
+find_refusal(ThHttpExchange *exchange, const ThHttpRequest *request,
+			 bool *is_memory_short)
 {
-	if (!th_http_target_read(request->url, &exchange->target))
+	if (!th_http_target_read(request->url, &exchange->target, is_memory_short))
 		return "not an absolute URL of a web server without user name";
 	exchange->is_trusted = th_http_host_is_listed(th_guc_allowed_hosts,
 												  exchange->target.host,
@@ -102,6 +106,7 @@ th_http_exchange_create(const ThHttpRequest *request, void *owner)
 {
 	ThHttpExchange *exchange = calloc(1, sizeof(ThHttpExchange));
 	const char *refusal;
+	bool is_memory_short;
 
 	if (exchange == NULL)
 		return NULL;
@@ -113,14 +118,15 @@ th_http_exchange_create(const ThHttpRequest *request, void *owner)
 												   : th_guc_request_timeout_ms;
 	exchange->max_body = (int) Min((int64) th_guc_max_response_kb * 1024,
 								   (int64) MaxAllocSize - 1);
-	refusal = find_refusal(exchange, request);
-	if (refusal != NULL)
-		th_http_exchange_end(exchange, TH_HTTP_REFUSED, refusal);
-	else if (!copy_request(exchange, request))
+	refusal = find_refusal(exchange, request, &is_memory_short);
+	if (is_memory_short ||
+		(refusal == NULL && !copy_request(exchange, request)))
 	{
 		th_http_exchange_free(exchange);
 		return NULL;
 	}
+	if (refusal != NULL)
+		th_http_exchange_end(exchange, TH_HTTP_REFUSED, refusal);
 	return exchange;
 }
 

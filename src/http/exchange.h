@@ -85,8 +85,12 @@ typedef struct ThHttpExchange
 	char error[CURL_ERROR_SIZE]; /* libcurl's words */
 } ThHttpExchange;
 
-/* Reads where a URL leads; false if it is not one we would ever call. */
-extern bool th_http_target_read(const char *url, ThHttpTarget *target);
+/*
+ * Reads where a URL leads; false if it is not one we would ever call, or,
+ * which is told apart, if there was no memory to read it.
+ */
+extern bool th_http_target_read(const char *url, ThHttpTarget *target,
+								bool *is_memory_short);
 
 /* Unix seconds as an instant; 0 if not between 1970 and 9999. */
 extern TimestampTz th_http_instant(int64 seconds);

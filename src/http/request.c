@@ -65,57 +65,61 @@ th_http_end_name(ThHttpEnd end)
 	return "unknown";
 }
 
-/* Copies one part of a parsed URL in lower case; false if absent or long. */
-static bool
+/* Copies one part of a parsed URL in lower case; not if absent or long. */
+static CURLUcode
 copy_part(CURLU *url, CURLUPart part, char *out, size_t size)
 {
 	char *text = NULL;
-	size_t length = 0;
-	bool fits = false;
+	CURLUcode code = curl_url_get(url, part, &text, CURLU_DEFAULT_PORT);
+	size_t length;
+	size_t i;
 
-	if (curl_url_get(url, part, &text, CURLU_DEFAULT_PORT) == CURLUE_OK)
+	if (code != CURLUE_OK)
+		return code;
+	length = strlen(text);
+	if (length == 0 || length >= size)
+		code = CURLUE_MALFORMED_INPUT;
+	else
 	{
-		length = strlen(text);
-		fits = length > 0 && length < size;
-	}
-	if (fits)
-	{
-		size_t i;
-
 		for (i = 0; i <= length; i++)
 			out[i] = (char) pg_ascii_tolower((unsigned char) text[i]);
 	}
 	curl_free(text);
-	return fits;
+	return code;
 }
 
 /*
  * libcurl's own parser decides what the host is, so that the policy and the
  * connection cannot disagree about a strange URL.
  */
-static bool
+static CURLUcode
 read_target(CURLU *url, ThHttpTarget *target)
 {
 	char scheme[8];
 	char port[8];
 	char *user = NULL;
 	size_t length;
+	CURLUcode code = curl_url_get(url, CURLUPART_USER, &user, 0);
 
-	if (curl_url_get(url, CURLUPART_USER, &user, 0) != CURLUE_NO_USER)
+	if (code != CURLUE_NO_USER)
 	{
 		curl_free(user);
-		return false;
+		return code == CURLUE_OK ? CURLUE_USER_NOT_ALLOWED : code;
 	}
-	if (!copy_part(url, CURLUPART_SCHEME, scheme, sizeof(scheme)) ||
-		!copy_part(url, CURLUPART_HOST, target->host, sizeof(target->host)) ||
-		!copy_part(url, CURLUPART_PORT, port, sizeof(port)))
-		return false;
+	code = copy_part(url, CURLUPART_SCHEME, scheme, sizeof(scheme));
+	if (code == CURLUE_OK)
+		code = copy_part(url, CURLUPART_HOST, target->host,
+						 sizeof(target->host));
+	if (code == CURLUE_OK)
+		code = copy_part(url, CURLUPART_PORT, port, sizeof(port));
+	if (code != CURLUE_OK)
+		return code;
 	target->is_https = strcmp(scheme, "https") == 0;
 	if (!target->is_https && strcmp(scheme, "http") != 0)
-		return false;
+		return CURLUE_UNSUPPORTED_SCHEME;
 	target->port = (int) strtol(port, NULL, 10);
 	if (target->port < 1 || target->port > 65535)
-		return false;
+		return CURLUE_BAD_PORT_NUMBER;
 	snprintf(target->origin, sizeof(target->origin), "%s://%s:%d", scheme,
 			 target->host, target->port);
 
@@ -128,29 +132,40 @@ read_target(CURLU *url, ThHttpTarget *target)
 	}
 	else if (length > 1 && target->host[length - 1] == '.')
 		target->host[length - 1] = '\0';
-	return true;
+	return CURLUE_OK;
 }
 
 bool
-th_http_target_read(const char *url, ThHttpTarget *target)
+th_http_target_read(const char *url, ThHttpTarget *target,
+					bool *is_memory_short)
 {
+	CURLUcode code = CURLUE_OUT_OF_MEMORY;
 	CURLU *parsed;
-	bool is_good;
 
-	if (strlen(url) > TH_HTTP_MAX_URL || (parsed = curl_url()) == NULL)
+	*is_memory_short = false;
+	if (strlen(url) > TH_HTTP_MAX_URL)
 		return false;
-	is_good = curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK &&
-			  read_target(parsed, target);
+	parsed = curl_url();
+	if (parsed != NULL)
+		code = curl_url_set(parsed, CURLUPART_URL, url, 0);
+	if (code == CURLUE_OK)
+		code = read_target(parsed, target);
 	curl_url_cleanup(parsed);
-	return is_good;
+	*is_memory_short = code == CURLUE_OUT_OF_MEMORY;
+	return code == CURLUE_OK;
 }
 
 char *
 th_http_origin(const char *url)
 {
 	ThHttpTarget target;
+	bool is_memory_short;
+	bool is_good = th_http_target_read(url, &target, &is_memory_short);
 
-	return th_http_target_read(url, &target) ? pstrdup(target.origin) : NULL;
+	if (is_memory_short)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	return is_good ? pstrdup(target.origin) : NULL;
 }
 
 /* Reads "count" digits; the position after them, NULL if there are fewer. */

@@ -71,7 +71,7 @@ extern const char *th_http_end_name(ThHttpEnd end);
 /*
  * scheme://host:port part of a URL in lower case, port always written;
  * NULL if it is not an absolute http or https URL without user name.
- * Memory: current context.
+ * Memory: current context. Errors: out of memory.
  */
 extern char *th_http_origin(const char *url);
 

@@ -407,13 +407,43 @@ th_run_start(const char *held, TimestampTz now)
 	}
 }
 
+/*
+ * Reads an answer. After an error of our own nothing is known of it, but who
+ * waits for it hears that it is there.
+ */
+static void
+read_answer(const ThPlatform *platform, ThPlatformOp op,
+			const ThMeetingWish *wish, const ThHttpResult *result,
+			TimestampTz now, ThMeetingAnswer *answer)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		platform->read(op, wish, result, now, answer);
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		memset(answer, 0, sizeof(*answer));
+		answer->verdict = op == TH_OP_CREATE ? TH_VERDICT_UNKNOWN
+											 : TH_VERDICT_RETRY;
+		answer->message = error->message;
+	}
+	PG_END_TRY();
+}
+
 static void
 collect_token(ThPoolAccount *account, const ThHttpResult *result,
 			  TimestampTz now)
 {
 	ThMeetingAnswer answer;
 
-	account->platform->read(TH_OP_TOKEN, NULL, result, now, &answer);
+	read_answer(account->platform, TH_OP_TOKEN, NULL, result, now, &answer);
 	th_pool_token_answer(account, &answer, result, now);
 	if (answer.token != NULL)
 		explicit_bzero(answer.token, strlen(answer.token));
@@ -428,7 +458,7 @@ collect_work(ThWork *work, const ThHttpResult *result, TimestampTz now)
 	TH_WAITPOINT("answered");
 	dlist_delete(&work->node);
 	n_running--;
-	work->platform->read(work->op, &work->wish, result, now, &answer);
+	read_answer(work->platform, work->op, &work->wish, result, now, &answer);
 	th_pool_ended(work, &answer, result, now);
 	if (answer.verdict == TH_VERDICT_TOKEN_EXPIRED)
 	{
