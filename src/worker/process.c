@@ -73,6 +73,12 @@ th_process_start(Datum main_arg, const char *type)
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 
 	/*
+	 * The server ignores SIGHUP for a new worker until here: a reload since
+	 * the fork went unseen, and the next one may be far away.
+	 */
+	ConfigReloadPending = true;
+
+	/*
 	 * Callbacks run last in, first out: this one, registered before the
 	 * process enters its database, runs after it has left it, so that who
 	 * waits for our going finds nobody connected.
