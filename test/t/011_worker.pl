@@ -1,5 +1,5 @@
-# The processes: they come back, they leave at once, they wait for nobody, and
-# nobody waits for them.
+# The processes: they come back, one for each database, and do what is to be done
+# once and in its order.  What a network that hangs does is in 044_hang_matrix.pl.
 use TelehealthTest;
 use Time::HiRes qw(time);
 
@@ -21,39 +21,9 @@ sub limits
 	return;
 }
 limits();
-my $account = $t->connect_zoom($fake);
-
-sub point_at
-{
-	my ($where) = @_;
-	return $t->sql("SELECT telehealth.configure_platform($account, "
-		  . literal({ api_url => $where->api_url, token_url => $where->token_url }) . ')');
-}
+$t->connect_zoom($fake);
 
 sub creates { return $fake->count('POST /v2/users/{id}/meetings') // 0 }
-
-# Seconds from SIGTERM to the end of the process
-sub seconds_to_leave
-{
-	my ($pid) = @_;
-	my $began = time;
-
-	kill 'TERM', $pid;
-	patiently(sub { !$t->is_alive($pid) }, 20);
-	return time - $began;
-}
-
-# Another dispatcher than that; without one the rest says nothing
-sub is_replaced
-{
-	my ($pid) = @_;
-
-	return if ok($t->wait_dispatcher(undef, other => $pid, limit => 5), 'W6: another one is there within 5 s');
-	$t->restart;
-	$t->wait_dispatcher(undef, limit => 20) and return;
-	finish;
-	exit 1;
-}
 
 # A dispatcher that has a call under way at a fake that hangs
 sub hang_at
@@ -109,54 +79,6 @@ sub hang_at
 	is(creates(), $before, 'W16: without another create');
 	is(($fake->live_meetings)[0]{duration}, 40, 'W16: all ten are in it');
 	cmp_ok($fake->count('PATCH /v2/meetings/{id}'), '<=', 2, 'W16: in one change or two');
-}
-
-# ---- SIGTERM while the network is waited for
-{
-	my $id = hang_at();
-	my $pid = $t->dispatcher_pid;
-	cmp_ok(seconds_to_leave($pid), '<', 1, 'SIGTERM ends the dispatcher within a second while the platform hangs');
-	is_replaced($pid);
-	$fake->faults;
-	$fake->release(cut => 1);
-	$t->sql("DELETE FROM telehealth.appointment WHERE id = $id");
-
-	for my $raw (qw(silent drip tls_hang))
-	{
-		my $trap = FakeZoom->start(raw => $raw);
-		point_at($trap);
-		my $visit = $t->insert_visit;
-		$trap->wait_for(sub { $_[0]{connections} > 0 && $_[0]{bytes} > 0 }, 15);
-		$pid = $t->dispatcher_pid;
-		cmp_ok(seconds_to_leave($pid), '<', 1, "SIGTERM ends it within a second while the platform is in '$raw'");
-		is_replaced($pid);
-		$t->sql("DELETE FROM telehealth.appointment WHERE id = $visit");
-	}
-	point_at($fake);
-}
-
-# ---- W9: databases come and go while a call hangs
-{
-	my $id = hang_at();
-	my $began = time;
-	$t->sql('CREATE DATABASE other');
-	$t->sql('DROP DATABASE other');
-	cmp_ok(time - $began, '<', 4, 'W9: CREATE and DROP DATABASE of another database return while a call hangs');
-
-	ok($t->create_extension('third'), 'W10: another database has a dispatcher as soon as it has the extension');
-	limits(db => 'third');
-	$t->connect_zoom($fake, db => 'third');
-	my $hanging = $fake->state->{hanging};
-	$t->insert_visit({ db => 'third' }, starts_at => \q{now() + interval '3 days'});
-	$fake->wait_for(sub { $_[0]{hanging} > $hanging }, 15);
-	$began = time;
-	$t->sql('DROP DATABASE third');
-	cmp_ok(time - $began, '<', 2, 'W9: so does DROP DATABASE of a database whose own call hangs');
-	ok(!$t->dispatcher_pid('third'), 'W9: its dispatcher is gone');
-	ok($t->dispatcher_pid, 'W9: the other one is there');
-	$fake->faults;
-	$fake->release(cut => 1);
-	$t->sql("DELETE FROM telehealth.appointment WHERE id = $id");
 }
 
 # ---- W6: terminations in a row

@@ -3,6 +3,7 @@
 # Afterwards there is exactly the meeting the tables ask for, made by exactly
 # one call that acted.
 use TelehealthTest;
+use Survival;
 
 my $CREATES = 'POST /v2/users/{id}/meetings';
 
@@ -21,19 +22,6 @@ if (!$t->is_debug)
 {
 	plan skip_all => 'needs a build with TH_DEBUG=1';
 }
-
-# Where the process is held while the crash is prepared, and where it dies.
-# "before_settle" as the holder is the turn that claims the job; "answered" is
-# the turn that writes the answer down.
-my @points = (
-	[ undef, 'before_send', 'the call is built' ],
-	[ undef, 'sent', 'the call is handed over' ],
-	[ undef, 'answered', 'the answer is there' ],
-	[ 'answered', 'before_settle', 'the answer was read' ],
-	[ 'answered', 'claimed', 'the result is committed' ],
-	[ 'answered', 'settled', 'the result is forgotten' ],
-	[ 'before_settle', 'claimed', 'the intent is committed' ],
-	[ 'before_settle', 'settled', 'the claim is at work' ]);
 
 # Runs an edit with a process that dies; returns true once there is another.
 sub die_at
@@ -55,14 +43,14 @@ sub die_at
 	else
 	{
 		$t->reload_conf('telehealth.debug_waitpoint' => $hold);
-		wait_held($hold, $offset);
+		wait_held($t, $hold, $offset);
 	}
 
 	# the crash may cut this session too, after its commit: that woke the process
 	eval { $edit->(); 1 } or note 'the server went down under the edit';
 	if (defined $hold)
 	{
-		wait_held($hold, $offset);
+		wait_held($t, $hold, $offset);
 		$t->reload_conf('telehealth.debug_waitpoint' => '',
 			'telehealth.debug_crash_at' => $point);
 	}
@@ -71,37 +59,10 @@ sub die_at
 	return $died && $t->wait_ready && $t->wait_dispatcher(undef, other => $old);
 }
 
-sub wait_held
-{
-	my ($hold, $offset) = @_;
-	return patiently(sub { $t->log_text($offset) =~ /waitpoint "$hold" reached/ }, 20);
-}
+sub is_settled { local $Test::Builder::Level = $Test::Builder::Level + 1; return settled_ok($t, $fake, @_) }
 
-# Nothing is queued, and the vendor has what the tables want.
-sub is_settled
-{
-	my ($name) = @_;
-	my (%live, @bad);
-
-	$t->poll('SELECT count(*) FROM telehealth_private.job', 0, 30)
-	  or diag explain($t->rows('SELECT * FROM telehealth_private.job'));
-	$live{ $_->{id} } = $_ for $fake->live_meetings;
-	for my $visit ($t->rows(q{
-		SELECT id, meeting_id, join_url, extract(epoch FROM starts_at)::bigint AS start
-		FROM telehealth.appointment WHERE status = 'SCHEDULED'}))
-	{
-		my $meeting = delete $live{ $visit->{meeting_id} // '' };
-
-		push @bad, "visit $visit->{id}"
-		  if !$meeting || $meeting->{start_epoch} != $visit->{start}
-		  || $visit->{join_url} !~ m{/j/$visit->{meeting_id}\?};
-	}
-	push @bad, map { "meeting $_" } sort keys %live;
-	push @bad, map { "twice $_" } $fake->duplicates;
-	return is("@bad", '', $name);
-}
-
-for my $point (@points)
+# before_settle, without a job before it, is the turn that claims the job
+for my $point (steps())
 {
 	my ($hold, $at, $when) = @$point;
 	my $where = ($hold // 'any') . " > $at";

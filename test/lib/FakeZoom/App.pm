@@ -404,8 +404,11 @@ sub daemon ($self, $listen, $handler)
 my $DRIP = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
   . "Content-Length: 100000\r\n\r\n" . ('{"a":1}' . ' ' x 93) x 1000;
 
-# Sockets that misbehave below HTTP: never answer, one byte a second, or half
-# a TLS record
+my $ENDLESS = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+  . "Transfer-Encoding: chunked\r\n\r\n";
+
+# Sockets that misbehave below HTTP: never answer, one byte a second, an answer
+# that goes on for ever, or half a TLS record
 sub raw_server ($self, $mode)
 {
 	return Mojo::IOLoop->server(
@@ -426,6 +429,11 @@ sub raw_server ($self, $mode)
 				$timer //= $loop->recurring(
 					1 => sub { $s->write(substr $DRIP, $at++, 1) })
 				  if $mode eq 'drip';
+				$timer //= $loop->recurring(0.05 => sub
+				{
+					$s->write(($at++ ? '' : $ENDLESS) . "f\r\n{\"a\": 1}       \r\n");
+				})
+				  if $mode eq 'endless';
 			});
 			$stream->on(close => sub
 			{
@@ -438,7 +446,7 @@ sub raw_server ($self, $mode)
 sub usage ()
 {
 	die "usage: fake_zoom [--tls good|expired|wronghost|selfsigned --dir FOLDER]"
-	  . " [--raw silent|drip|tls_hang] [--port N] [--options JSON]"
+	  . " [--raw silent|drip|endless|tls_hang] [--port N] [--options JSON]"
 	  . " [--watch-stdin]\n";
 }
 
@@ -453,7 +461,7 @@ sub run ($class, @args)
 	  or usage();
 	usage() if @args || (defined $o{tls} && !defined $o{dir});
 	usage() if defined $o{tls} && $o{tls} !~ /^(?:good|expired|wronghost|selfsigned)$/;
-	usage() if defined $o{raw} && $o{raw} !~ /^(?:silent|drip|tls_hang)$/;
+	usage() if defined $o{raw} && $o{raw} !~ /^(?:silent|drip|endless|tls_hang)$/;
 	$self->set_options(decode_json($o{options})) if defined $o{options};
 	$SIG{PIPE} = 'IGNORE';
 	$tls = FakeZoom::Tls->create($o{tls}, $o{dir}) if defined $o{tls};
