@@ -49,8 +49,16 @@ typedef struct Ring
 
 static Ring ring;
 
+/* Of a process that calls th_keyring_warm(); monotonic time of its last try. */
+static bool is_warmed_ahead = false;
+static bool is_missed = false;
+static int64 warmed_at_ms = 0;
+static char warm_fault[128];
+
 static bool refresh(bool must_read, Fault *fault);
 static bool is_fresh(const char *path, bool must_read);
+static bool can_warm(void);
+static bool use_warm(Fault *fault);
 static bool read_ring(const char *path, Fault *fault);
 static bool read_text(const char *path, char *text, size_t *length,
 					  struct stat *status, Fault *fault);
@@ -116,6 +124,52 @@ th_keyring_status(const char **source)
 }
 
 void
+th_keyring_warm(void)
+{
+	Fault fault = { 0 };
+
+	is_warmed_ahead = false;
+	if (!th_key_file_is_used() && can_warm() &&
+		(is_missed || ring.context == NULL || !ring.is_from_command))
+	{
+		is_missed = false;
+		warmed_at_ms = Max(th_clock_monotonic_ms(), 1);
+		warm_fault[0] = '\0';
+		if (!refresh(true, &fault))
+			strlcpy(warm_fault, fault.message, sizeof(warm_fault));
+	}
+	is_warmed_ahead = true;
+}
+
+bool
+th_keyring_is_behind(void)
+{
+	return is_missed && can_warm();
+}
+
+/* No more often than every ten seconds. */
+static bool
+can_warm(void)
+{
+	return warmed_at_ms == 0 ||
+		   th_clock_monotonic_ms() - warmed_at_ms >= COMMAND_PAUSE_MS;
+}
+
+/* The command's keys as th_keyring_warm() found them, if it did. */
+static bool
+use_warm(Fault *fault)
+{
+	is_missed = true;
+	if (ring.context != NULL && ring.is_from_command)
+		return true;
+	return set_fault(fault, ERRCODE_CONFIG_FILE_ERROR,
+					 warm_fault[0] != '\0' ? warm_fault
+										   : "key command was not run yet",
+					 "The command is the one in \"telehealth.key_command\".",
+					 NULL);
+}
+
+void
 th_keyring_forget(void)
 {
 	MemoryContext context = ring.context;
@@ -162,6 +216,8 @@ refresh(bool must_read, Fault *fault)
 		path = th_key_file_path();
 	if (is_fresh(path, must_read))
 		return true;
+	if (path == NULL && is_warmed_ahead)
+		return use_warm(fault);
 
 	scratch = AllocSetContextCreate(caller, "telehealth key text",
 									ALLOCSET_DEFAULT_SIZES);

@@ -45,6 +45,18 @@ extern const ThKey *th_keyring_find(const char *id);
 extern const ThKey *th_keyring_try_find(const char *id, const char **reason);
 
 /*
+ * For a process whose transactions must not wait for telehealth.key_command:
+ * runs it now if its keys are not known or one was missed since, at most every
+ * ten seconds, and from then on no other call runs it. Never throws for what
+ * is wrong with the command. Errors: those of CHECK_FOR_INTERRUPTS. Where:
+ * outside any transaction.
+ */
+extern void th_keyring_warm(void);
+
+/* True if a key was missed that the next th_keyring_warm() will look for. Never throws. */
+extern bool th_keyring_is_behind(void);
+
+/*
  * Wipes what this process has read, so that the next call reads again: for
  * rotate_keys(), which must seal with what is first now. Never throws.
  */

@@ -14,6 +14,7 @@
 #include "base/th_debug.h"
 #include "base/th_error.h"
 #include "base/th_guc.h"
+#include "crypto/keyring.h"
 #include "flow/ask.h"
 #include "flow/meeting.h"
 #include "store/environment.h"
@@ -385,6 +386,8 @@ th_cycle_run(bool wants_claim, bool is_full_scan, ThCycleReport *report)
 	works = th_run_list_finished(&n);
 	is_kept = MemoryContextAllocZero(outer, Max(n, 1));
 	TH_WAITPOINT("before_settle");
+	if (wants_claim)
+		th_keyring_warm();
 	if (!begin("claim and settle", report))
 		return;
 	held = th_environment_held();

@@ -15,6 +15,7 @@
 #include "base/th_clock.h"
 #include "base/th_guard.h"
 #include "base/th_guc.h"
+#include "crypto/keyring.h"
 #include "crypto/token.h"
 #include "flow/credential.h"
 #include "json/json_read.h"
@@ -37,6 +38,10 @@
 
 /* A stored token is taken up only while it has so long to live. */
 #define STORED_MARGIN (60 * USECS_PER_SEC)
+
+/* Secrets that could not be opened are tried again so much later. */
+#define KEY_RETRY (10 * USECS_PER_SEC)
+#define KEY_BEHIND_RETRY USECS_PER_SEC
 
 static List *accounts = NIL; /* ThPoolAccount *, in TopMemoryContext */
 static List *origins = NIL;  /* ThOrigin *, in TopMemoryContext */
@@ -182,12 +187,18 @@ open_account(ThPoolAccount *account, TimestampTz now)
 	if (account->is_key_missing)
 	{
 		account->token_state = TH_TOKEN_REFUSED;
-		account->refused_until = now + 10 * USECS_PER_SEC;
+		account->refused_until = now + KEY_RETRY;
 		account->refusal.verdict = TH_VERDICT_CREDENTIALS;
 		th_pool_set_text(account, &account->refusal.message, reason);
-		th_pool_set_text(account, &account->note_error, reason);
-		account->note_status = "key_missing";
-		account->is_noted = true;
+		if (th_keyring_is_behind())
+			/* no trouble yet: the command is asked before the next claim */
+			account->refused_until = now + KEY_BEHIND_RETRY;
+		else
+		{
+			th_pool_set_text(account, &account->note_error, reason);
+			account->note_status = "key_missing";
+			account->is_noted = true;
+		}
 	}
 	else
 	{
