@@ -483,6 +483,20 @@ th_pool_read_limits(void)
 		read_limits(lfirst(cell));
 }
 
+/* When the visit of a work comes near; DT_NOEND if that is over, or never. */
+static TimestampTz
+near_at(const ThWork *work, TimestampTz now)
+{
+	TimestampTz at;
+
+	if (work->ask != NULL || work->subject == NULL ||
+		!work->subject->appointment.exists)
+		return DT_NOEND;
+	at = work->subject->appointment.starts_at -
+		 TH_NEAR_MINUTES * USECS_PER_MINUTE;
+	return at > now ? at : DT_NOEND;
+}
+
 TimestampTz
 th_pool_release_at(const ThWork *work, TimestampTz from)
 {
@@ -493,11 +507,12 @@ th_pool_release_at(const ThWork *work, TimestampTz from)
 	TimestampTz *horizon = &account->horizons[is_near ? 1 : 0];
 	double rate = Max(Min(account->medium.rate, account->light.rate), MIN_RATE);
 
-	/* a wait for tomorrow must not hold back what may go on today */
+	/* a near start has places, a rate and a part of the quota of its own */
 	if (from > now + MAX_HORIZON)
-		return from;
+		/* a wait for tomorrow must not hold back what may go on today */
+		return Min(from, near_at(work, now));
 	*horizon = Max(*horizon, from) + (TimestampTz) (USECS_PER_SEC / rate);
-	return *horizon;
+	return Min(*horizon, near_at(work, now));
 }
 
 void

@@ -47,6 +47,11 @@ $t->sql(q{INSERT INTO telehealth.appointment (patient_id, provider_id, type, sta
 	SELECT n, 1000 + n, 'VIDEO', '2031-03-01Z' FROM generate_series(1, 2000) AS n});
 ok($t->poll(q{SELECT count(*) > 1500 FROM telehealth_private.job
 	WHERE due_at > now() + interval '2 seconds'}, 't', 30), 'a backlog is spread over minutes');
+$t->sql(q{INSERT INTO telehealth.appointment (patient_id, provider_id, type, starts_at)
+	SELECT n, 4000 + n, 'VIDEO', now() + interval '15 minutes 3 seconds' FROM generate_series(1, 8) AS n});
+ok($t->poll('SELECT count(*) FROM telehealth.appointment WHERE provider_id > 4000 AND join_url IS NULL', 0, 45),
+	'W13: what comes near does not stay behind a backlog');
+ok($t->poll(q{SELECT count(*) > 500 FROM telehealth_private.job WHERE due_at > now() + interval '2 seconds'}, 't', 1), 'of which much is left');
 $fake->faults({ match => { method => 'POST', path_regex => '/meetings$', times => 1 },
 	fault => { kind => 'status', code => 429, headers => { 'Retry-After' => 5 },
 		body => { code => 429, message => 'rate limit' } } });
