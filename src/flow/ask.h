@@ -29,7 +29,7 @@ typedef struct ThAskWork
 	List *hosts;          /* check: ThLongHost still to be looked at */
 	int basic_minutes;    /* check: how long a basic host's meetings may be */
 	int sqlstate;         /* 0: reply is the answer, else the message */
-	const char *reply;
+	char *reply;          /* wiped once it is delivered */
 	const char *hint;
 } ThAskWork;
 

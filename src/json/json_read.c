@@ -20,6 +20,11 @@
 #include "base/th_error.h"
 #include "json/json_read.h"
 
+/* Of a context for parsing; what a token's or a meeting's answer takes. */
+#define SCRATCH_BYTES ((Size) 32 * 1024)
+#define WIPE_BYTES ((Size) 512)
+
+static void wipe(MemoryContext scratch);
 static bool is_shallow(const char *text, size_t length);
 static char *server_text(const char *text, size_t length);
 static Jsonb *parse_text(char *text, MemoryContext result_context);
@@ -46,13 +51,35 @@ th_json_parse(const char *text, size_t length, Jsonb **document)
 		return false;
 
 	scratch = AllocSetContextCreate(CurrentMemoryContext, "telehealth json",
-									ALLOCSET_DEFAULT_SIZES);
+									SCRATCH_BYTES, SCRATCH_BYTES,
+									ALLOCSET_DEFAULT_MAXSIZE);
 	MemoryContextSwitchTo(scratch);
 	parsed = parse_text(server_text(text, length), result_context);
 	MemoryContextSwitchTo(result_context);
+	wipe(scratch);
 	MemoryContextDelete(scratch);
 	*document = parsed;
 	return parsed != NULL;
+}
+
+/*
+ * Answers may hold secrets, and the parser's own copies of strings cannot be
+ * named. They lie in the first block: emptied, the context hands the same
+ * memory out again, to be overwritten.
+ */
+static void
+wipe(MemoryContext scratch)
+{
+	Size size;
+
+	MemoryContextReset(scratch);
+	size = MemoryContextMemAllocated(scratch, false);
+	while (MemoryContextMemAllocated(scratch, false) == size)
+	{
+		void *piece = MemoryContextAlloc(scratch, WIPE_BYTES);
+
+		explicit_bzero(piece, WIPE_BYTES);
+	}
 }
 
 /*
@@ -75,6 +102,8 @@ parse_text(char *text, MemoryContext result_context)
 			DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
 		result = MemoryContextAlloc(result_context, VARSIZE(parsed));
 		memcpy(result, parsed, VARSIZE(parsed));
+		explicit_bzero(parsed, VARSIZE(parsed));
+		explicit_bzero(text, strlen(text));
 	}
 	PG_CATCH();
 	{

@@ -364,4 +364,6 @@ th_zoom_read(ThPlatformOp op, const ThMeetingWish *wish,
 	if (out->verdict == TH_VERDICT_OK &&
 		!read_success(op, wish, document, now, out))
 		th_zoom_judge_unreadable(op, out);
+	if (document != NULL)
+		explicit_bzero(document, VARSIZE(document));
 }

@@ -99,12 +99,20 @@ th_run_finished(void)
 }
 
 static void
+wipe_text(char *secret)
+{
+	if (secret != NULL)
+		explicit_bzero(secret, strlen(secret));
+}
+
+static void
 answer_backend(ThWork *work)
 {
 	ThAsk ask = { .ticket = work->ask->ticket, .number = work->ask->number };
 
 	th_mailbox_answer(&ask, work->ask->sqlstate, work->ask->reply,
 					  work->ask->hint);
+	wipe_text(work->ask->reply);
 	th_run_free(work);
 }
 
@@ -437,6 +445,17 @@ read_answer(const ThPlatform *platform, ThPlatformOp op,
 	PG_END_TRY();
 }
 
+/* What was needed of an answer was copied, or sealed. */
+static void
+wipe_answer(ThMeetingAnswer *answer, const ThHttpResult *result)
+{
+	wipe_text(answer->token);
+	wipe_text(answer->passcode);
+	wipe_text(answer->start_url);
+	if (result->body != NULL)
+		explicit_bzero(result->body, result->body_length);
+}
+
 static void
 collect_token(ThPoolAccount *account, const ThHttpResult *result,
 			  TimestampTz now)
@@ -445,9 +464,7 @@ collect_token(ThPoolAccount *account, const ThHttpResult *result,
 
 	read_answer(account->platform, TH_OP_TOKEN, NULL, result, now, &answer);
 	th_pool_token_answer(account, &answer, result, now);
-	if (answer.token != NULL)
-		explicit_bzero(answer.token, strlen(answer.token));
-	explicit_bzero(result->body, result->body_length);
+	wipe_answer(&answer, result);
 }
 
 static void
@@ -472,6 +489,7 @@ collect_work(ThWork *work, const ThHttpResult *result, TimestampTz now)
 		}
 	}
 	advance(work, &answer, result, now);
+	wipe_answer(&answer, result);
 	enlist(work);
 }
 
