@@ -24,11 +24,13 @@
 int th_no_throw_depth = 0;
 #endif
 
+/* In an address a slash parts names; elsewhere it may belong to base64. */
 static bool
-is_token_character(unsigned char c)
+is_token_character(unsigned char c, bool in_address)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-		   (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+		   (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' ||
+		   (!in_address && (c == '+' || c == '/'));
 }
 
 static bool
@@ -73,22 +75,27 @@ append_clean(StringInfo out, const char *text, size_t length)
 	}
 }
 
-/* Appends a part of a word with what looks like a token hidden. */
+/* Appends a part of a word with what looks like a token hidden, its padding too. */
 static void
-append_part(StringInfo out, const char *part, size_t length)
+append_part(StringInfo out, const char *part, size_t length, bool in_address)
 {
 	size_t start = 0;
 
 	while (start < length)
 	{
 		size_t end = start;
-		bool is_token = is_token_character((unsigned char) part[start]);
+		bool is_token = is_token_character((unsigned char) part[start],
+										   in_address);
 
-		while (end < length &&
-			   is_token_character((unsigned char) part[end]) == is_token)
+		while (end < length && is_token_character((unsigned char) part[end],
+												  in_address) == is_token)
 			end++;
 		if (is_token && end - start >= TOKEN_LENGTH)
+		{
 			appendStringInfoString(out, HIDDEN);
+			while (end < length && part[end] == '=')
+				end++;
+		}
 		else
 			append_clean(out, part + start, end - start);
 		start = end;
@@ -120,13 +127,13 @@ append_word(StringInfo out, const char *word, size_t length)
 
 	at = memchr(word, '@', kept);
 	if (at == NULL)
-		append_part(out, word, kept);
+		append_part(out, word, kept, scheme > 0);
 	else
 	{
-		append_part(out, word, scheme);
+		append_part(out, word, scheme, scheme > 0);
 		appendStringInfoString(out, HIDDEN);
 		if (scheme > 0)
-			append_part(out, at, (size_t) (word + kept - at));
+			append_part(out, at, (size_t) (word + kept - at), true);
 	}
 }
 

@@ -22,7 +22,8 @@
  * an error, a log line or a table: control characters become spaces, invalid
  * UTF-8 goes, so does what follows "?" (in a URL also "#") up to the end of
  * the word; e-mail addresses, a URL's user name, and what looks like a token
- * (20 or more letters, digits and -_. in a row) become "***".
+ * (20 or more letters, digits and -_. in a row, where the word is no URL also
+ * + and /) become "***".
  *
  * Memory: palloc'd in the current context.
  */

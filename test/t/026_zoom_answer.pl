@@ -70,6 +70,15 @@ for my $clinic (2, 3)
 is($t->sql('SELECT count(*) FROM telehealth.duplicate_meetings'), 0, 'Z11: duplicate_meetings is empty');
 ok((grep { $_->{id} == $taken } $fake->live_meetings), 'Z11: and that meeting was not touched');
 
+# What looks like a token in a vendor's words is not shown, in part neither; addresses are
+$fake->faults({ match => { method => 'POST', path_regex => '/meetings$', times => 1 }, fault => { kind => 'status', code => 400,
+	body => { code => 300, message => 'Bad keys QWxhZGRpbjpvcG+VuIHNlc2Ft/ZQ7Pqw== and kid=abcdef+/ghijkl+/mnopqr: see https://docs.example/errors/of/keys/that/are/bad' } } });
+$visit = $t->insert_visit(provider_id => 19);
+ok($t->poll("SELECT last_error IS NOT NULL FROM telehealth.job_status WHERE subject_id = $visit"), 'a visit is refused');
+like($t->sql("SELECT last_error FROM telehealth.job_status WHERE subject_id = $visit"),
+	qr{Bad keys \*\*\* and kid=\*\*\*: see https://docs\.example/errors/of/keys/that/are/bad}, 'S1: what looks like base64 is hidden to its end');
+$t->sql("DELETE FROM telehealth.appointment WHERE id = $visit");
+
 # ---- instants (Z12)
 
 # as sent and as read back, at the edges of daylight saving time
