@@ -147,7 +147,8 @@ SET telehealth.outbound = on;
 SELECT telehealth_private.outbound_held();
 SET telehealth.outbound = off;
 SELECT telehealth_private.outbound_held();
-UPDATE telehealth.session SET meeting_id = 'm-1', join_url = 'https://example.invalid/j/1', scheduled_at = '2130-01-01', duration = 30
+UPDATE telehealth.session SET meeting_id = 'm-1', join_url = 'https://example.invalid/j/1', scheduled_at = '2130-01-01', duration = 30,
+	host = 'me'
 WHERE clinic_id = 1 AND id = 1;
 UPDATE telehealth.appointment SET join_url = 'https://example.invalid/j/1', meeting_id = 'm-1' WHERE clinic_id = 1 AND id = 1;
 INSERT INTO telehealth.session (clinic_id, id, appointment_id, patient_id, provider_id, platform, meeting_id, marker, retired_at)
@@ -158,6 +159,9 @@ DELETE FROM telehealth_private.job;
 BEGIN;
 SELECT telehealth.adopt_environment();
 SELECT job, priority, due FROM test.jobs();
+UPDATE telehealth.session SET host = 'other@example.invalid' WHERE clinic_id = 1 AND id = 1;
+SELECT telehealth.adopt_environment() AS with_one_at_another_host;
+DELETE FROM telehealth_private.job;
 COMMIT;
 SELECT status, detail FROM telehealth.health WHERE check_name = 'environment';
 /* also while a restore has brought the accounts, but not yet whose they are */

@@ -96,8 +96,7 @@ th_sql_mark(PG_FUNCTION_ARGS)
 	marks = palloc_extended(sizeof(ThMark) * (Size) n_clinics, MCXT_ALLOC_HUGE);
 	for (int i = 0; i < n_clinics; i++)
 	{
-		marks[i].kind = strcmp(kind, "hold") == 0 ? TH_JOB_HOLD
-												  : TH_JOB_MEETING;
+		marks[i].kind = th_job_kind_of(kind);
 		marks[i].priority = (ThPriority) priority;
 		marks[i].clinic_id = clinics[i];
 		marks[i].subject_id = subjects[i];

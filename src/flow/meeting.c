@@ -241,6 +241,23 @@ is_blocked(ThWork *work, TimestampTz now)
 	return true;
 }
 
+/* The story tells why a meeting is not where the clinic has its others. */
+static void
+note_fallback(ThWork *work, TimestampTz now)
+{
+	const ThAppointment *a = &work->subject->appointment;
+	const ThPlatform *chosen = work->platform;
+
+	if (a->passed_over == NULL)
+		return;
+	work->platform = th_platform_find(a->passed_over);
+	th_work_note(work, now, "fallback", "nothing", NULL, NULL,
+				 psprintf("it cannot be used (%s), %s can", a->passed_reason,
+						  a->platform),
+				 0);
+	work->platform = chosen;
+}
+
 static void
 decide_meeting(ThWork *work, TimestampTz now)
 {
@@ -274,7 +291,10 @@ decide_meeting(ThWork *work, TimestampTz now)
 		return;
 	}
 	if (s == NULL)
+	{
+		note_fallback(work, now);
 		s = new_session(subject, &work->wish);
+	}
 	work->wish.marker = s->marker;
 	work->wish.passcode = th_token_passcode();
 	work->needs_begin = true;

@@ -32,6 +32,13 @@ extern void th_meeting_advance(ThWork *work, const ThMeetingAnswer *answer,
 extern void th_meeting_refuse(ThWork *work, const ThMeetingAnswer *answer,
 							  TimestampTz now);
 
+/*
+ * True if "answer" says that the work's account cannot make its meeting, and
+ * another platform of the clinic could: the next look goes there.
+ */
+extern bool th_meeting_goes_elsewhere(const ThWork *work,
+									  const ThMeetingAnswer *answer);
+
 /* True if the session's meeting is not what the subject wants and cannot be changed into it: another platform, account, host or patient. */
 extern bool th_meeting_must_replace(const ThMeetingSubject *subject,
 									const char *host);

@@ -19,6 +19,9 @@
 /* How long trouble with the configuration waits before it is tried again. */
 #define CONFIGURATION_RETRY (5 * USECS_PER_MINUTE)
 
+/* How long after a refusal another platform is looked for: its row says so then. */
+#define FALLBACK_DELAY USECS_PER_SEC
+
 static const char *
 outcome_of(const ThWork *work, const ThMeetingAnswer *answer)
 {
@@ -174,6 +177,20 @@ reject(ThWork *work, const ThMeetingAnswer *answer, TimestampTz now)
 	work->op = TH_OP_DELETE;
 }
 
+bool
+th_meeting_goes_elsewhere(const ThWork *work, const ThMeetingAnswer *answer)
+{
+	if (work->is_tombstone || work->target->meeting_id != NULL ||
+		!work->subject->appointment.has_other_platform ||
+		(work->purpose != TH_PURPOSE_CREATE &&
+		 work->purpose != TH_PURPOSE_ADOPT))
+		return false;
+	return answer->verdict == TH_VERDICT_CREDENTIALS ||
+		   answer->verdict == TH_VERDICT_TOKEN_EXPIRED ||
+		   (answer->verdict == TH_VERDICT_SCOPE_MISSING &&
+			work->op == TH_OP_CREATE);
+}
+
 /*
  * The call did not do what it should: come back, or give up. The intent of a
  * create that certainly did not act is taken back.
@@ -198,9 +215,11 @@ fail(ThWork *work, const ThMeetingAnswer *answer, TimestampTz now)
 		th_work_dead(work, error);
 		return;
 	}
-	if (at == 0 && (answer->verdict == TH_VERDICT_SCOPE_MISSING ||
-					answer->verdict == TH_VERDICT_CREDENTIALS ||
-					answer->verdict == TH_VERDICT_NO_HOST))
+	if (th_meeting_goes_elsewhere(work, answer))
+		at = now + FALLBACK_DELAY;
+	else if (at == 0 && (answer->verdict == TH_VERDICT_SCOPE_MISSING ||
+						 answer->verdict == TH_VERDICT_CREDENTIALS ||
+						 answer->verdict == TH_VERDICT_NO_HOST))
 	{
 		at = th_work_backoff(now, work->job.failures + 4, false);
 		at = Min(at, now + CONFIGURATION_RETRY);

@@ -47,8 +47,8 @@ typedef struct ThWork
 	MemoryContext context; /* everything of this work; its own */
 	ThBatch *batch;        /* where subject lies, or NULL */
 	ThWorkState state;
-	ThJob job;                 /* kind meeting or hold; unused for asks */
-	ThMeetingSubject *subject; /* NULL for holds and asks */
+	ThJob job;                 /* unused for asks */
+	ThMeetingSubject *subject; /* of a meeting job, else NULL */
 
 	/* the call */
 	ThPurpose purpose;

@@ -10,6 +10,7 @@ CREATE TABLE telehealth.account (
 	last_error_at timestamptz,
 	missing_scope text,
 	clock_skew interval,
+	is_refused boolean NOT NULL DEFAULT false,
 	CONSTRAINT account_pkey PRIMARY KEY (clinic_id, id),
 	CONSTRAINT account_platform_key UNIQUE (clinic_id, platform),
 	CONSTRAINT account_platform_check CHECK (platform IN ('zoom', 'twilio', 'google_meet', 'custom', 'mock')),

@@ -46,7 +46,7 @@ CREATE TABLE telehealth_private.job_history (
 	total_ms integer,
 	retry_at timestamptz,
 	CONSTRAINT job_history_action_check CHECK (
-		action IN ('create', 'update', 'delete', 'read', 'find', 'token', 'host', 'look', 'hold')
+		action IN ('create', 'update', 'delete', 'read', 'find', 'token', 'host', 'look', 'hold', 'fallback')
 	),
 	CONSTRAINT job_history_outcome_check CHECK (
 		outcome IN ('ok', 'adopted', 'nothing', 'gone', 'retry', 'unknown', 'waiting', 'dead')

@@ -21,7 +21,8 @@ BEGIN
 		RETURN false;
 	END IF;
 	PERFORM telehealth_private.mark(kind, ARRAY[v_clinic], ARRAY[subject_id], v_priority);
-	PERFORM telehealth_private.audit(v_clinic, 'retry_job', 'appointment', subject_id, jsonb_build_object('kind', kind));
+	PERFORM telehealth_private.audit(v_clinic, 'retry_job',
+		CASE WHEN kind IN ('meeting', 'hold') THEN 'appointment' ELSE kind END, subject_id, jsonb_build_object('kind', kind));
 	RETURN true;
 END
 $$;

@@ -109,6 +109,7 @@ CREATE FUNCTION telehealth.appointment_ics(appointment_id bigint, method text DE
 CREATE FUNCTION telehealth_private.history_what(action text, platform text) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN CASE action
+		WHEN 'fallback' THEN 'take a fallback platform instead of'
 		WHEN 'create' THEN 'create meeting'
 		WHEN 'update' THEN 'change meeting'
 		WHEN 'delete' THEN 'remove meeting'
@@ -118,7 +119,7 @@ CREATE FUNCTION telehealth_private.history_what(action text, platform text) RETU
 		WHEN 'host' THEN 'look at the host'
 		WHEN 'hold' THEN 'look at the hold'
 		ELSE 'look at the appointment'
-	END || COALESCE(' at ' || platform, '');
+	END || COALESCE(CASE action WHEN 'fallback' THEN ' ' ELSE ' at ' END || platform, '');
 
 CREATE FUNCTION telehealth_private.history_result(
 	action text,
@@ -135,7 +136,7 @@ CREATE FUNCTION telehealth_private.history_result(
 		CASE outcome
 			WHEN 'ok' THEN CASE WHEN http_status IS NULL THEN 'done' END
 			WHEN 'adopted' THEN 'found and adopted'
-			WHEN 'nothing' THEN 'nothing to do'
+			WHEN 'nothing' THEN CASE WHEN action <> 'fallback' THEN 'nothing to do' END
 			WHEN 'gone' THEN CASE WHEN action = 'delete' THEN 'it was gone already' ELSE 'it is gone' END
 			WHEN 'retry' THEN 'it did not work'
 			WHEN 'unknown' THEN 'the outcome is not known'
@@ -197,7 +198,7 @@ AS $$
 		telehealth_private.history_result(h.action, h.outcome, h.http_status, h.total_ms, h.code, h.message),
 		telehealth_private.history_next(h.outcome, h.retry_at)
 	FROM telehealth_private.job_history AS h
-	WHERE h.clinic_id = $1 AND h.subject_id = $2
+	WHERE h.kind IN ('meeting', 'hold') AND h.clinic_id = $1 AND h.subject_id = $2
 	UNION ALL
 	SELECT j.marked_at, CASE j.kind WHEN 'hold' THEN 'end of the hold marked' ELSE 'meeting marked' END,
 		CASE WHEN j.dead_at IS NOT NULL THEN 'given up' || COALESCE(': ' || j.last_error, '')

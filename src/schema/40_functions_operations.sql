@@ -171,18 +171,23 @@ BEGIN
 	FOR v_class IN
 		WITH wanted AS (
 			SELECT a.*, telehealth_private.wants_meeting(a.type, a.status, a.is_meeting_wanted) AND a.ends_at > now() AS wants,
-				CASE WHEN current_setting('telehealth.mock')::boolean THEN 'mock'
-					ELSE COALESCE(a.platform, c.platform, current_setting('telehealth.default_platform')) END AS target
+				CASE WHEN current_setting('telehealth.mock')::boolean THEN ARRAY['mock']
+					ELSE telehealth_private.platforms_of(a.platform, c.platform, c.fallback_platforms) END AS targets,
+				NULLIF(COALESCE(p.platform_user, p.email), '') AS host
 			FROM telehealth.appointment AS a
 			LEFT JOIN telehealth.clinic AS c ON c.id = a.clinic_id
+			LEFT JOIN telehealth.provider AS p ON p.clinic_id = a.clinic_id AND p.id = a.provider_id
 		), differing AS (
 			SELECT w.clinic_id, w.id, telehealth_private.priority_at(w.starts_at, w.ends_at, 3) AS priority
 			FROM wanted AS w
 			LEFT JOIN telehealth.session AS s
 				ON s.clinic_id = w.clinic_id AND s.appointment_id = w.id AND s.retired_at IS NULL
+			LEFT JOIN telehealth.account AS x ON x.clinic_id = s.account_clinic_id AND x.id = s.account_id
 			WHERE CASE WHEN w.wants THEN s.join_url IS NULL OR w.join_url IS DISTINCT FROM s.join_url OR s.intent IS NOT NULL
-					OR (s.scheduled_at, s.duration, s.provider_id, s.patient_id, s.platform)
-						IS DISTINCT FROM (w.starts_at, w.duration, w.provider_id, w.patient_id, w.target)
+					OR (s.scheduled_at, s.duration, s.provider_id, s.patient_id)
+						IS DISTINCT FROM (w.starts_at, w.duration, w.provider_id, w.patient_id)
+					OR s.platform <> ALL (w.targets)
+					OR (s.platform <> 'mock' AND s.host IS DISTINCT FROM COALESCE(w.host, x.settings ->> 'default_user', 'me'))
 				WHEN w.type = 'VIDEO' AND w.is_meeting_wanted AND w.status IN ('COMPLETED', 'NO_SHOW') THEN false
 				WHEN w.ends_at <= now() AND telehealth_private.wants_meeting(w.type, w.status, w.is_meeting_wanted) THEN false
 				ELSE s.meeting_id IS NOT NULL OR s.intent IS NOT NULL OR w.meeting_id IS NOT NULL OR w.join_url IS NOT NULL END

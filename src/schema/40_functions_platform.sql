@@ -16,6 +16,12 @@ CREATE FUNCTION telehealth_private.account_clinic(account_id bigint) RETURNS big
 	LANGUAGE C STABLE STRICT
 	AS 'MODULE_PATHNAME', 'th_sql_account_clinic';
 
+/* Platforms that may have a meeting: the appointment's own, else its clinic's and the fallbacks. */
+CREATE FUNCTION telehealth_private.platforms_of(platform text, clinic_platform text, fallback_platforms text[]) RETURNS text[]
+	LANGUAGE sql STABLE
+	RETURN CASE WHEN platform IS NOT NULL THEN ARRAY[platform]
+		ELSE COALESCE(clinic_platform, current_setting('telehealth.default_platform')) || COALESCE(fallback_platforms, '{}') END;
+
 /*
  * Marks the visits to come that a new account may serve, and what waits in
  * their clinics. For clinic 0 these are the clinics without an own account.
@@ -39,7 +45,7 @@ BEGIN
 			WHERE a.ends_at > now()
 				AND telehealth_private.wants_meeting(a.type, a.status, a.is_meeting_wanted)
 				AND (s.join_url IS NULL OR a.join_url IS NULL)
-				AND COALESCE(a.platform, c.platform, current_setting('telehealth.default_platform')) = mark_unmet.platform
+				AND mark_unmet.platform = ANY (telehealth_private.platforms_of(a.platform, c.platform, c.fallback_platforms))
 				AND (a.clinic_id = mark_unmet.clinic_id OR mark_unmet.clinic_id = 0)
 			UNION
 			SELECT j.clinic_id, j.subject_id, j.priority
@@ -89,15 +95,19 @@ CREATE FUNCTION telehealth_private.disconnect_platform(account_id bigint) RETURN
 AS $$
 DECLARE
 	v_clinic bigint := telehealth_private.account_clinic(account_id);
+	v_platform text;
 BEGIN
 	PERFORM telehealth_private.require_kind('admin', v_clinic);
 	UPDATE telehealth.account AS x
-	SET status = 'disconnected', token_expires_at = NULL, last_error = NULL, last_error_at = NULL, missing_scope = NULL
-	WHERE x.clinic_id = v_clinic AND x.id = disconnect_platform.account_id;
+	SET status = 'disconnected', token_expires_at = NULL, last_error = NULL, last_error_at = NULL, missing_scope = NULL,
+		is_refused = false
+	WHERE x.clinic_id = v_clinic AND x.id = disconnect_platform.account_id
+	RETURNING x.platform INTO v_platform;
 	DELETE FROM telehealth_private.account_secret AS x
 	WHERE x.clinic_id = v_clinic AND x.account_id = disconnect_platform.account_id;
 	DELETE FROM telehealth_private.token_cache AS x
 	WHERE x.clinic_id = v_clinic AND x.account_id = disconnect_platform.account_id;
+	PERFORM telehealth_private.mark_unmet(v_platform, v_clinic);
 	PERFORM telehealth_private.audit(v_clinic, 'disconnect_platform', 'account', account_id);
 END
 $$;

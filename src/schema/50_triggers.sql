@@ -30,6 +30,63 @@ CREATE FUNCTION telehealth_private.appointment_stamp() RETURNS trigger
 CREATE TRIGGER appointment_stamp BEFORE UPDATE ON telehealth.appointment
 	FOR EACH ROW EXECUTE FUNCTION telehealth_private.appointment_stamp();
 
+/*
+ * What meetings follow beside their appointments. The arguments are what is
+ * marked, and the columns that matter.
+ */
+CREATE FUNCTION telehealth_private.related_mark() RETURNS trigger
+	LANGUAGE C
+	AS 'MODULE_PATHNAME', 'th_sql_related_mark';
+
+CREATE TRIGGER provider_mark_insert AFTER INSERT ON telehealth.provider
+	REFERENCING NEW TABLE AS new_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.related_mark('provider', 'platform_user', 'email', 'display_name', 'timezone');
+
+CREATE TRIGGER provider_mark_update AFTER UPDATE ON telehealth.provider
+	REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.related_mark('provider', 'platform_user', 'email', 'display_name', 'timezone');
+
+CREATE TRIGGER provider_mark_delete AFTER DELETE ON telehealth.provider
+	REFERENCING OLD TABLE AS old_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.related_mark('provider', 'platform_user', 'email', 'display_name', 'timezone');
+
+CREATE TRIGGER provider_mark_truncate AFTER TRUNCATE ON telehealth.provider
+	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.related_mark('provider', 'platform_user', 'email', 'display_name', 'timezone');
+
+CREATE TRIGGER clinic_mark_insert AFTER INSERT ON telehealth.clinic
+	REFERENCING NEW TABLE AS new_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.related_mark('clinic', 'platform', 'fallback_platforms', 'is_active', 'timezone');
+
+CREATE TRIGGER clinic_mark_update AFTER UPDATE ON telehealth.clinic
+	REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.related_mark('clinic', 'platform', 'fallback_platforms', 'is_active', 'timezone');
+
+CREATE TRIGGER clinic_mark_delete AFTER DELETE ON telehealth.clinic
+	REFERENCING OLD TABLE AS old_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.related_mark('clinic', 'platform', 'fallback_platforms', 'is_active', 'timezone');
+
+CREATE TRIGGER clinic_mark_truncate AFTER TRUNCATE ON telehealth.clinic
+	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.related_mark('clinic', 'platform', 'fallback_platforms', 'is_active', 'timezone');
+
+CREATE TRIGGER disclosure_policy_mark_insert AFTER INSERT ON telehealth.disclosure_policy
+	REFERENCING NEW TABLE AS new_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.related_mark('clinic', 'target', 'fact', 'is_allowed');
+
+CREATE TRIGGER disclosure_policy_mark_update AFTER UPDATE ON telehealth.disclosure_policy
+	REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.related_mark('clinic', 'target', 'fact', 'is_allowed');
+
+CREATE TRIGGER disclosure_policy_mark_delete AFTER DELETE ON telehealth.disclosure_policy
+	REFERENCING OLD TABLE AS old_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.related_mark('clinic', 'target', 'fact', 'is_allowed');
+
+CREATE TRIGGER disclosure_policy_mark_truncate AFTER TRUNCATE ON telehealth.disclosure_policy
+	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.related_mark('clinic', 'target', 'fact', 'is_allowed');
+
+CREATE TRIGGER patient_mark_update AFTER UPDATE ON telehealth.patient
+	REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.related_mark('patient', 'display_name');
+
 /* Forgets what may_see() remembers, in every session. */
 /* The role of that name here and now, whatever a dump says. */
 CREATE FUNCTION telehealth_private.role_grant_resolve() RETURNS trigger

@@ -235,7 +235,8 @@ CREATE VIEW telehealth_private.health_accounts WITH (security_barrier = true) AS
 	SELECT 9, 'accounts',
 		CASE WHEN count(*) FILTER (WHERE x.status IN ('error', 'key_missing')) > 0 THEN 'error'
 			ELSE 'ok' END,
-		COALESCE(string_agg(format('account %s of clinic %s (%s): %s', x.id, x.clinic_id, x.platform, x.status), '; '
+		COALESCE(string_agg(format('account %s of clinic %s (%s): %s', x.id, x.clinic_id, x.platform, x.status)
+				|| COALESCE(', missing scope ' || x.missing_scope, ''), '; '
 			ORDER BY x.clinic_id, x.id) FILTER (WHERE x.status IN ('error', 'key_missing')),
 			CASE WHEN count(*) = 0 THEN 'none is connected' ELSE 'accounts: ' || count(*) || ', none in trouble' END),
 		CASE WHEN count(*) FILTER (WHERE x.status IN ('error', 'key_missing')) > 0

@@ -12,7 +12,7 @@ COMMENT ON COLUMN telehealth.clinic.id IS 'Number of the clinic, the clinic_id o
 COMMENT ON COLUMN telehealth.clinic.name IS 'For people; never leaves the database.';
 COMMENT ON COLUMN telehealth.clinic.timezone IS 'IANA time zone of visits whose appointment and provider name none.';
 COMMENT ON COLUMN telehealth.clinic.platform IS 'Video platform of visits that name none; else telehealth.default_platform.';
-COMMENT ON COLUMN telehealth.clinic.fallback_platforms IS 'Platforms to be used when the first one cannot, in this order.';
+COMMENT ON COLUMN telehealth.clinic.fallback_platforms IS 'Platforms for new meetings while the clinic''s own cannot be used, in this order: it has no account, or the account is refused.';
 COMMENT ON COLUMN telehealth.clinic.place_of_service IS 'Default place of service code of billing.';
 COMMENT ON COLUMN telehealth.clinic.is_active IS 'Whether meetings are made for the clinic.';
 
@@ -125,9 +125,10 @@ COMMENT ON COLUMN telehealth.account.settings IS 'As given to connect_platform()
 COMMENT ON COLUMN telehealth.account.connected_at IS 'When the credentials were stored; a new value means new ones.';
 COMMENT ON COLUMN telehealth.account.token_expires_at IS 'Until when the present access token is good.';
 COMMENT ON COLUMN telehealth.account.last_error IS 'Why the account does not work, redacted.';
-COMMENT ON COLUMN telehealth.account.last_error_at IS 'Since when.';
+COMMENT ON COLUMN telehealth.account.last_error_at IS 'When it was last seen, to the minute.';
 COMMENT ON COLUMN telehealth.account.missing_scope IS 'The permission that the account''s app lacks.';
 COMMENT ON COLUMN telehealth.account.clock_skew IS 'The platform''s clock less ours, at the last token.';
+COMMENT ON COLUMN telehealth.account.is_refused IS 'With a status other than connected: no meeting can be made, since its credentials are refused or its app may not create any.';
 
 /* ---- telehealth.vendor_limit ---- */
 
@@ -219,7 +220,7 @@ COMMENT ON COLUMN telehealth_private.role_grant.grantee_oid IS 'The role itself;
 /* ---- telehealth_private.job ---- */
 
 COMMENT ON TABLE telehealth_private.job IS 'The queue: subjects whose outside differs from the tables, or may. A row is deleted when nothing is left to do. Never dumped.';
-COMMENT ON COLUMN telehealth_private.job.kind IS 'meeting or hold; both have an appointment as subject.';
+COMMENT ON COLUMN telehealth_private.job.kind IS 'meeting or hold: the subject is an appointment. provider, patient or clinic (0: all): their visits to come are marked in turn.';
 COMMENT ON COLUMN telehealth_private.job.clinic_id IS 'Of the subject.';
 COMMENT ON COLUMN telehealth_private.job.subject_id IS 'Number of the subject.';
 COMMENT ON COLUMN telehealth_private.job.priority IS '0 starts soon, 1 create, 2 change, 3 background.';
@@ -313,7 +314,7 @@ COMMENT ON FUNCTION telehealth_private.may_administer(bigint, name) IS 'True if 
 COMMENT ON FUNCTION telehealth.may_see(bigint, name) IS 'True if the role has a grant for the clinic, itself or through a role whose privileges it has. A reader grant counts only for a role that is nothing more in any clinic.';
 COMMENT ON FUNCTION telehealth.connect_platform(text, jsonb, jsonb, bigint) IS 'Stores credentials of a video platform, sealed, and returns the number of the account. A value may be file:/path or env:NAME, read on the server. Connecting again replaces. Errors: 22023 for what is missing, unknown or wrong; 42501. For admins.';
 COMMENT ON FUNCTION telehealth.configure_platform(bigint, jsonb) IS 'Merges settings into those of an account; null removes one. Its meetings are looked at again. Errors: P0002, 22023, 42501. For admins.';
-COMMENT ON FUNCTION telehealth.disconnect_platform(bigint) IS 'Deletes the secrets and tokens of an account. Its meetings stay where they are. Errors: P0002, 42501. For admins.';
+COMMENT ON FUNCTION telehealth.disconnect_platform(bigint) IS 'Deletes the secrets and tokens of an account. Its meetings stay where they are; those not made yet go to the clinic''s fallback platform, if there is one. Errors: P0002, 42501. For admins.';
 COMMENT ON FUNCTION telehealth.check_platform(bigint) IS 'The doctor: one row per check of an account, with status ok, warning or error and a hint. Asks the platform through the dispatcher. Errors: P0002, 42501. For admins.';
 COMMENT ON FUNCTION telehealth.ensure_meeting(bigint) IS 'Wants a meeting for the appointment and marks it, also if it was given up. Errors: P0002, 42501. For apps.';
 COMMENT ON FUNCTION telehealth.cancel_meeting(bigint) IS 'Wants no meeting for the appointment any more; a meeting that exists is removed. Errors: P0002, 42501. For apps.';
@@ -353,6 +354,7 @@ COMMENT ON FUNCTION telehealth_private.tidy_grants() IS 'Removes the grants of d
 COMMENT ON FUNCTION telehealth_private.check_grant(regrole, text, bigint) IS 'The name of a role that may be granted something. Errors: 22004, 22023, 42704, 0LP01.';
 COMMENT ON FUNCTION telehealth_private.account_clinic(bigint) IS 'The clinic an account belongs to: the present one, else 0. Errors: P0002.';
 COMMENT ON FUNCTION telehealth_private.mark_unmet(text, bigint) IS 'Marks the visits that a newly connected account may serve; returns their number.';
+COMMENT ON FUNCTION telehealth_private.platforms_of(text, text, text[]) IS 'Platforms that may have the meeting of an appointment, by its own, its clinic''s and the fallbacks.';
 COMMENT ON FUNCTION telehealth_private.mark_account(bigint, bigint) IS 'Marks the meetings that an account has; returns their number.';
 COMMENT ON FUNCTION telehealth_private.ask_check_account(bigint, bigint) IS 'Lets the dispatcher check an account at its platform; an array of check, status, detail, hint. Errors: 55000, 08006.';
 COMMENT ON FUNCTION telehealth_private.check_account_here(bigint, bigint) IS 'The checks of an account that need no network.';
@@ -374,6 +376,7 @@ COMMENT ON FUNCTION telehealth_private.try_reseal(bytea, text) IS 'reseal() that
 COMMENT ON FUNCTION telehealth_private.outbound_held() IS 'Why outward work is held here: outbound_off, paused, environment_unconfirmed, or null.';
 COMMENT ON FUNCTION telehealth_private.system_identifier() IS 'The system identifier of this server.';
 COMMENT ON FUNCTION telehealth_private.mark_differing() IS 'Marks every subject whose wanted state differs from the confirmed one; returns the number of meetings.';
+COMMENT ON FUNCTION telehealth_private.related_mark() IS 'Trigger: marks the providers, patients and clinics whose change meetings follow.';
 COMMENT ON FUNCTION telehealth_private.appointment_mark() IS 'Trigger: marks what a statement on appointments changed for the outside.';
 COMMENT ON FUNCTION telehealth_private.appointment_stamp() IS 'Trigger: keeps updated_at and sequence.';
 COMMENT ON FUNCTION telehealth_private.role_grant_resolve() IS 'Trigger: finds the role of a grant by its name.';
@@ -595,6 +598,19 @@ COMMENT ON TRIGGER appointment_mark_update ON telehealth.appointment IS 'Marks c
 COMMENT ON TRIGGER appointment_mark_delete ON telehealth.appointment IS 'Marks deleted visits.';
 COMMENT ON TRIGGER appointment_mark_truncate ON telehealth.appointment IS 'Marks the meetings that lose their visits, to be removed.';
 COMMENT ON TRIGGER appointment_stamp ON telehealth.appointment IS 'Keeps updated_at and sequence.';
+COMMENT ON TRIGGER provider_mark_insert ON telehealth.provider IS 'Marks the provider of a new row: its visits to come are looked at again.';
+COMMENT ON TRIGGER provider_mark_update ON telehealth.provider IS 'Marks the provider of a changed row, if meetings follow the change.';
+COMMENT ON TRIGGER provider_mark_delete ON telehealth.provider IS 'Marks the provider of a deleted row.';
+COMMENT ON TRIGGER provider_mark_truncate ON telehealth.provider IS 'Marks every clinic.';
+COMMENT ON TRIGGER clinic_mark_insert ON telehealth.clinic IS 'Marks the clinic of a new row: its visits to come are looked at again.';
+COMMENT ON TRIGGER clinic_mark_update ON telehealth.clinic IS 'Marks the clinic of a changed row, if meetings follow the change.';
+COMMENT ON TRIGGER clinic_mark_delete ON telehealth.clinic IS 'Marks the clinic of a deleted row.';
+COMMENT ON TRIGGER clinic_mark_truncate ON telehealth.clinic IS 'Marks every clinic.';
+COMMENT ON TRIGGER disclosure_policy_mark_insert ON telehealth.disclosure_policy IS 'Marks the clinic of a new row: its visits to come are looked at again.';
+COMMENT ON TRIGGER disclosure_policy_mark_update ON telehealth.disclosure_policy IS 'Marks the clinic of a changed row, if meetings follow the change.';
+COMMENT ON TRIGGER disclosure_policy_mark_delete ON telehealth.disclosure_policy IS 'Marks the clinic of a deleted row.';
+COMMENT ON TRIGGER disclosure_policy_mark_truncate ON telehealth.disclosure_policy IS 'Marks every clinic.';
+COMMENT ON TRIGGER patient_mark_update ON telehealth.patient IS 'Marks patients whose name changed, which may be in topics.';
 COMMENT ON TRIGGER role_grant_resolve ON telehealth_private.role_grant IS 'The role of that name here.';
 COMMENT ON TRIGGER role_grant_changed ON telehealth_private.role_grant IS 'Lets every session read the grants again.';
 COMMENT ON TRIGGER account_forget ON telehealth.account IS 'Secrets go with their account.';

@@ -105,16 +105,19 @@ static ThPlan note_token = {
 	.types = { INT8OID, INT8OID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID }
 };
 
+/* What has to be known of trouble that goes on is that it does, to the minute. */
 static ThPlan note_trouble = {
 	.text =
 		"UPDATE telehealth.account SET status = $3, last_error = $4,"
 		" last_error_at = CASE WHEN $4 IS NULL THEN NULL ELSE clock_timestamp() END,"
-		" missing_scope = $5"
+		" missing_scope = $5, is_refused = $7"
 		" WHERE clinic_id = $1 AND id = $2 AND connected_at = $6 AND status <> 'disconnected'"
-		" AND (status, last_error, missing_scope)"
-		" IS DISTINCT FROM ($3, $4, $5)",
-	.n_args = 6,
-	.types = { INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID }
+		" AND ((status, last_error, missing_scope, is_refused)"
+		" IS DISTINCT FROM ($3, $4, $5, $7)"
+		" OR last_error_at < clock_timestamp() - interval '1 minute')",
+	.n_args = 7,
+	.types = { INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID,
+			   BOOLOID }
 };
 
 ThAccount *
@@ -300,10 +303,10 @@ th_account_put_token(int64 clinic_id, int64 id, TimestampTz connected_at,
 void
 th_account_note(int64 clinic_id, int64 id, TimestampTz connected_at,
 				const char *status, const char *error,
-				const char *missing_scope)
+				const char *missing_scope, bool is_refused)
 {
-	Datum values[6];
-	char nulls[7] = "      ";
+	Datum values[7];
+	char nulls[8] = "       ";
 
 	th_store_connect();
 	bind_account(values, clinic_id, id);
@@ -316,6 +319,7 @@ th_account_note(int64 clinic_id, int64 id, TimestampTz connected_at,
 	if (missing_scope == NULL)
 		nulls[4] = 'n';
 	values[5] = TimestampTzGetDatum(connected_at);
+	values[6] = BoolGetDatum(is_refused);
 	th_plan_run(&note_trouble, values, nulls, false);
 	th_store_finish();
 }

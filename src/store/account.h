@@ -78,9 +78,13 @@ extern void th_account_put_token(int64 clinic_id, int64 id,
 								 struct varlena *envelope, const char *scopes,
 								 TimestampTz expires_at, int skew_ms);
 
-/* Notes trouble (or its end: status connected, error NULL) on the account's row, if it says something new and the account was not connected anew since "connected_at". */
+/*
+ * Notes trouble (or its end: status connected, error NULL) on the account's
+ * row, if it says something new and the account was not connected anew since
+ * "connected_at". is_refused: new meetings cannot be made with it.
+ */
 extern void th_account_note(int64 clinic_id, int64 id, TimestampTz connected_at,
 							const char *status, const char *error,
-							const char *missing_scope);
+							const char *missing_scope, bool is_refused);
 
 #endif /* TH_STORE_ACCOUNT_H */

@@ -65,10 +65,51 @@ static ThPlan mark_abandoned = {
 	.types = { INT4OID, TIMESTAMPTZOID }
 };
 
+/* What ON_CONFLICT_MARK does, to those that nobody holds. */
+static ThPlan mark_known = {
+	.text =
+		"WITH free AS MATERIALIZED (SELECT q.kind, q.clinic_id, q.subject_id,"
+		" u.priority, u.due_at FROM unnest($1, $2, $3, $4, $5)"
+		" AS u (kind, clinic_id, subject_id, priority, due_at)"
+		" JOIN telehealth_private.job AS q ON q.kind = u.kind"
+		" AND q.clinic_id = u.clinic_id AND q.subject_id = u.subject_id"
+		" FOR UPDATE OF q SKIP LOCKED)"
+		" UPDATE telehealth_private.job AS j SET generation = j.generation + 1,"
+		" priority = LEAST(j.priority, f.priority), failures = 0,"
+		" waiting_for = NULL, last_error = NULL, dead_at = NULL, marked_at = $6,"
+		" due_at = CASE WHEN j.attempts > 0 THEN j.due_at"
+		" ELSE LEAST(j.due_at, f.due_at) END FROM free AS f"
+		" WHERE j.kind = f.kind AND j.clinic_id = f.clinic_id"
+		" AND j.subject_id = f.subject_id",
+	.n_args = 6,
+	.types = { TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID,
+			   TIMESTAMPTZARRAYOID, TIMESTAMPTZOID }
+};
+
+static const char *const kind_names[] = {
+	[TH_JOB_MEETING] = "meeting",   [TH_JOB_HOLD] = "hold",
+	[TH_JOB_PROVIDER] = "provider", [TH_JOB_PATIENT] = "patient",
+	[TH_JOB_CLINIC] = "clinic",
+};
+
+StaticAssertDecl(lengthof(kind_names) == TH_JOB_KIND_COUNT,
+				 "every kind needs a name");
+
 const char *
 th_job_kind_name(ThJobKind kind)
 {
-	return kind == TH_JOB_HOLD ? "hold" : "meeting";
+	return kind_names[kind];
+}
+
+ThJobKind
+th_job_kind_of(const char *name)
+{
+	for (int kind = 0; kind < TH_JOB_KIND_COUNT; kind++)
+	{
+		if (strcmp(kind_names[kind], name) == 0)
+			return (ThJobKind) kind;
+	}
+	return TH_JOB_MEETING;
 }
 
 static int
@@ -124,7 +165,7 @@ run_mark_one(const ThMark *mark, TimestampTz now)
 }
 
 static void
-run_mark_many(const ThMark *marks, int n, TimestampTz now)
+run_mark_many(ThPlan *plan, const ThMark *marks, int n, TimestampTz now)
 {
 	const char **kinds = palloc_array(const char *, n);
 	int64 *clinics = palloc_array(int64, n);
@@ -147,7 +188,7 @@ run_mark_many(const ThMark *marks, int n, TimestampTz now)
 	values[3] = th_array_int32(priorities, n);
 	values[4] = th_array_timestamptz(dues, n);
 	values[5] = TimestampTzGetDatum(now);
-	th_plan_run(&mark_many, values, NULL, false);
+	th_plan_run(plan, values, NULL, false);
 }
 
 /* At most TH_MARK_CHUNK of them: what is built for one statement goes with it. */
@@ -158,7 +199,7 @@ mark_with_statement(const ThMark *marks, int n, TimestampTz now)
 	if (n == 1)
 		run_mark_one(marks, now);
 	else
-		run_mark_many(marks, n, now);
+		run_mark_many(&mark_many, marks, n, now);
 	th_store_finish();
 }
 
@@ -174,7 +215,7 @@ th_job_mark(ThMark *marks, int n, bool is_new)
 	if (n > 1)
 		n = sort_and_merge(marks, n);
 	if (is_new)
-		n = th_job_insert(marks, n, now);
+		n = th_job_insert(marks, n, now, NULL);
 	if (n == 0)
 		return;
 
@@ -182,6 +223,31 @@ th_job_mark(ThMark *marks, int n, bool is_new)
 	for (int at = 0; at < n; at += TH_MARK_CHUNK)
 		mark_with_statement(marks + at, Min(TH_MARK_CHUNK, n - at), now);
 	th_owner_leave(&scope);
+}
+
+int
+th_job_mark_free(ThMark *marks, int n)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	bool is_possible;
+
+	if (n == 0)
+		return 0;
+	if (n > 1)
+		n = sort_and_merge(marks, n);
+	n = th_job_insert(marks, n, now, &is_possible);
+	if (!is_possible)
+	{
+		th_job_mark(marks, n, false);
+		return 0;
+	}
+	if (n == 0)
+		return 0;
+	th_store_connect();
+	run_mark_many(&mark_known, marks, n, now);
+	n -= (int) SPI_processed;
+	th_store_finish();
+	return n;
 }
 
 void

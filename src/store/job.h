@@ -12,11 +12,14 @@
 
 typedef enum ThJobKind
 {
-	TH_JOB_MEETING, /* subject: appointment */
-	TH_JOB_HOLD     /* subject: appointment, due at held_until */
+	TH_JOB_MEETING,  /* subject: appointment */
+	TH_JOB_HOLD,     /* subject: appointment, due at held_until */
+	TH_JOB_PROVIDER, /* subject, as for the others: visits to come are marked */
+	TH_JOB_PATIENT,
+	TH_JOB_CLINIC /* clinic 0: all of them */
 } ThJobKind;
 
-#define TH_JOB_KIND_COUNT (TH_JOB_HOLD + 1)
+#define TH_JOB_KIND_COUNT (TH_JOB_CLINIC + 1)
 
 /* Classes of the queue, served in this order. */
 typedef enum ThPriority
@@ -79,6 +82,8 @@ typedef struct ThSettle
 } ThSettle;
 
 extern const char *th_job_kind_name(ThJobKind kind);
+extern ThJobKind
+th_job_kind_of(const char *name); /* MEETING if there is none */
 
 /*
  * Marks subjects: makes their jobs, or raises the generation of those that
@@ -89,10 +94,12 @@ extern const char *th_job_kind_name(ThJobKind kind);
  */
 extern void th_job_mark(ThMark *marks, int n, bool is_new);
 
+/* The same for the dispatcher, which waits for nobody: returns how many were not marked, since others hold their jobs. Where: as the worker's role. */
+extern int th_job_mark_free(ThMark *marks, int n);
+
 /*
  * Marks every visit that has a meeting, or may have one, after the table of
- * appointments was truncated: their meetings are to be removed. Where: as
- * th_job_mark().
+ * appointments was truncated: they are to be removed. Where: any backend.
  */
 extern void th_job_mark_abandoned(void);
 

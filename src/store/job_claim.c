@@ -57,7 +57,7 @@ static ThPlan recover = {
 	.text =
 		"WITH left_over AS MATERIALIZED (SELECT q.kind, q.clinic_id,"
 		" q.subject_id FROM telehealth_private.job AS q"
-		" WHERE (q.attempts > 0 OR (q.marked_at > $1 AND q.kind = 'meeting'))"
+		" WHERE (q.attempts > 0 OR (q.marked_at > $1 AND q.kind <> 'hold'))"
 		" AND q.due_at > $1 AND q.dead_at IS NULL"
 		" FOR UPDATE SKIP LOCKED)"
 		" UPDATE telehealth_private.job AS j SET due_at = $1 FROM left_over AS l"
@@ -71,7 +71,7 @@ static ThPlan recover = {
 static ThPlan hasten = {
 	.text =
 		"WITH late AS MATERIALIZED (SELECT q.kind, q.clinic_id, q.subject_id"
-		" FROM telehealth_private.job AS q WHERE q.kind = 'meeting'"
+		" FROM telehealth_private.job AS q WHERE q.kind <> 'hold'"
 		" AND q.attempts = 0 AND q.due_at > $1 AND q.dead_at IS NULL"
 		" FOR UPDATE SKIP LOCKED)"
 		" UPDATE telehealth_private.job AS j SET due_at = GREATEST($1,"
@@ -150,7 +150,7 @@ read_jobs(ThJob **jobs, MemoryContext context)
 	{
 		char *kind = th_row_text(i, 1, CurrentMemoryContext);
 
-		read[i].kind = strcmp(kind, "hold") == 0 ? TH_JOB_HOLD : TH_JOB_MEETING;
+		read[i].kind = th_job_kind_of(kind);
 		read[i].priority = th_row_int32(i, 2);
 		read[i].clinic_id = th_row_int64(i, 3);
 		read[i].subject_id = th_row_int64(i, 4);

@@ -209,13 +209,16 @@ insert_row(Target *target)
 }
 
 int
-th_job_insert(ThMark *marks, int n, TimestampTz now)
+th_job_insert(ThMark *marks, int n, TimestampTz now, bool *is_possible)
 {
 	Target target = { 0 };
 	Datum kinds[TH_JOB_KIND_COUNT];
+	bool is_open = open_target(&target, n);
 	int n_left = 0;
 
-	if (open_target(&target, n))
+	if (is_possible != NULL)
+		*is_possible = is_open;
+	if (is_open)
 	{
 		for (int kind = 0; kind < TH_JOB_KIND_COUNT; kind++)
 			kinds[kind] = CStringGetTextDatum(th_job_kind_name(kind));

@@ -12,10 +12,11 @@
  * one (or may) come to stand in front of the array, untouched; their number
  * is returned, and th_job_mark()'s statement is for them. All are returned
  * if the table is not as this library knows it (an older version's, or with
- * indexes or triggers of somebody else).
+ * indexes or triggers of somebody else); *is_possible says so, if not NULL.
  * Memory: nothing stays. Errors: as an INSERT's.
  * Where: in a transaction; rights are not asked for.
  */
-extern int th_job_insert(ThMark *marks, int n, TimestampTz now);
+extern int th_job_insert(ThMark *marks, int n, TimestampTz now,
+						 bool *is_possible);
 
 #endif /* TH_STORE_JOB_INSERT_H */

@@ -24,7 +24,48 @@
 	" AS " alias " (clinic_id, id, platform, status, settings, connected_at,"        \
 	" api_url, token_url) ON true"
 
-#define APPOINTMENT_COLUMN_COUNT 20
+/*
+ * Of a clinic with fallback platforms, the one for an appointment that names
+ * none: where its meeting lives; else the first that can be used, one that is
+ * under way before others. What was refused longer ago is tried again.
+ */
+#define FALLBACK_RETRY "interval '5 minutes'"
+
+#define CANDIDATES                                                             \
+	" SELECT n.platform, n.place, b.platform IS NOT NULL AS is_built,"         \
+	" b.platform IS NOT NULL AND (b.api_url IS NULL OR COALESCE("              \
+	"x.status = 'connected' OR (x.status = 'error' AND NOT x.is_refused)"      \
+	" OR x.last_error_at < clock_timestamp() - " FALLBACK_RETRY                \
+	", false)) AS is_usable,"                                                  \
+	" CASE WHEN b.platform IS NULL THEN 'this version has no adapter'"         \
+	" WHEN x.id IS NULL THEN 'no account is connected'"                        \
+	" ELSE COALESCE('missing scope ' || x.missing_scope, x.last_error,"        \
+	" x.status) END AS reason"                                                 \
+	" FROM unnest(COALESCE(c.platform, $3) || c.fallback_platforms)"           \
+	" WITH ORDINALITY AS n (platform, place)"                                  \
+	" LEFT JOIN telehealth_private.builtin_platform AS b"                      \
+	" ON b.platform = n.platform"                                              \
+	" LEFT JOIN LATERAL (SELECT y.* FROM telehealth.account AS y"              \
+	" WHERE y.clinic_id IN (u.clinic_id, 0) AND y.platform = n.platform"       \
+	" AND y.status <> 'disconnected'"                                          \
+	" ORDER BY y.clinic_id = 0 LIMIT 1) AS x ON true"                          \
+	" WHERE NOT $4 AND a.platform IS NULL AND c.fallback_platforms <> '{}'"
+
+#define CHOSEN                                                                 \
+	" LEFT JOIN LATERAL (SELECT k.* FROM (SELECT q.platform, q.place,"         \
+	" q.is_built, q.is_usable,"                                                \
+	" CASE WHEN q.place > 1 THEN first_value(q.platform) OVER o END"           \
+	" AS passed, first_value(q.reason) OVER o AS reason,"                      \
+	" count(*) FILTER (WHERE q.is_usable) OVER () > q.is_usable::integer"      \
+	" AS has_other FROM (" CANDIDATES ") AS q WINDOW o AS (ORDER BY q.place))" \
+	" AS k ORDER BY CASE"                                                      \
+	" WHEN k.platform = s.platform AND s.meeting_id IS NOT NULL THEN 0"        \
+	" WHEN k.platform = s.platform AND s.intent IS NOT NULL"                   \
+	" AND k.is_usable THEN 1"                                                  \
+	" WHEN k.is_usable THEN 2 WHEN k.is_built THEN 3 ELSE 4 END, k.place"      \
+	" LIMIT 1) AS f ON true"
+
+#define APPOINTMENT_COLUMN_COUNT 23
 
 static ThPlan load = {
 	.text =
@@ -34,6 +75,7 @@ static ThPlan load = {
 		" a.meeting_id, a.join_url, a.is_meeting_wanted, a.held_until,"
 		" COALESCE(c.is_active, true), w.platform,"
 		" COALESCE(p.platform_user, p.email), p.display_name, t.display_name,"
+		" f.passed, f.reason, COALESCE(f.has_other, false),"
 		" " TH_SESSION_COLUMNS ", acc.*, own.*" KEYS
 		" LEFT JOIN telehealth.appointment AS a"
 		" ON a.clinic_id = u.clinic_id AND a.id = u.id"
@@ -43,9 +85,10 @@ static ThPlan load = {
 		" LEFT JOIN telehealth.patient AS t"
 		" ON t.clinic_id = u.clinic_id AND t.id = a.patient_id"
 		" LEFT JOIN telehealth.session AS s ON s.clinic_id = u.clinic_id"
-		" AND s.appointment_id = u.id AND s.retired_at IS NULL"
+		" AND s.appointment_id = u.id AND s.retired_at IS NULL" CHOSEN
 		" CROSS JOIN LATERAL (SELECT CASE WHEN $4 THEN 'mock'"
-		" ELSE COALESCE(a.platform, c.platform, $3) END) AS w (platform)" ACCOUNT_OF(
+		" ELSE COALESCE(a.platform, f.platform, c.platform, $3) END)"
+		" AS w (platform)" ACCOUNT_OF(
 			"acc", "x.clinic_id IN (u.clinic_id, 0)"
 				   " AND x.platform = w.platform AND x.status <> 'disconnected'"
 				   " ORDER BY x.clinic_id = 0")
@@ -139,6 +182,9 @@ read_appointment(uint64 row, ThAppointment *a, MemoryContext context)
 	a->platform_user = th_row_text(row, c++, context);
 	a->provider_name = th_row_text(row, c++, context);
 	a->patient_name = th_row_text(row, c++, context);
+	a->passed_over = th_row_text(row, c++, context);
+	a->passed_reason = th_row_text(row, c++, context);
+	a->has_other_platform = th_row_bool(row, c++);
 	Assert(c == 2 + APPOINTMENT_COLUMN_COUNT);
 }
 

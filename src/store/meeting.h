@@ -33,6 +33,10 @@ typedef struct ThAppointment
 	TimestampTz held_until;
 	bool is_clinic_active;
 	const char *platform; /* that it should be on */
+	const char
+		*passed_over; /* the clinic's own, while "platform" is a fallback */
+	const char *passed_reason; /* why; set with passed_over */
+	bool has_other_platform;   /* another one could be used instead */
 	const char *
 		platform_user; /* of the provider: host at the platform, or e-mail, or NULL */
 	const char *provider_name;

@@ -20,6 +20,7 @@
 #include "store/environment.h"
 #include "store/history.h"
 #include "worker/cycle.h"
+#include "worker/expand.h"
 #include "worker/mailbox.h"
 #include "worker/pool.h"
 #include "worker/run.h"
@@ -88,7 +89,7 @@ decide(ThWork *work, TimestampTz now)
 									work->job.attempts - 1));
 		return;
 	}
-	if (work->job.kind == TH_JOB_HOLD)
+	if (work->job.kind != TH_JOB_MEETING)
 	{
 		th_work_done(work);
 		return;
@@ -140,7 +141,7 @@ take_jobs(const ThJob *jobs, int n, TimestampTz now)
 	{
 		ThWork *work = list_nth(fresh, list_length(fresh) - n + i);
 
-		work->subject = work->job.kind == TH_JOB_HOLD ? NULL : &subjects[i];
+		work->subject = work->job.kind == TH_JOB_MEETING ? &subjects[i] : NULL;
 		decide(work, now);
 		place(work, now);
 	}
@@ -340,6 +341,7 @@ th_cycle_abort(void)
 {
 	ListCell *cell;
 
+	th_expand_forget();
 	foreach(cell, fresh)
 	{
 		ThWork *work = lfirst(cell);
@@ -454,6 +456,7 @@ th_cycle_settle_singly(void)
 			FlushErrorState();
 			disable_all_timeouts(false);
 			AbortCurrentTransaction();
+			th_expand_forget();
 			is_kept = false;
 		}
 		PG_END_TRY();

@@ -164,7 +164,7 @@ close_account(ThPoolAccount *account)
 	account->token = account->scopes = NULL;
 	account->api_url = account->token_url = NULL;
 	account->note_error = account->note_scope = NULL;
-	account->is_noted = account->is_token_dirty = false;
+	account->is_noted = account->is_token_dirty = account->is_refused = false;
 	memset(&account->refusal, 0, sizeof(account->refusal));
 	memset(account->renewals, 0, sizeof(account->renewals));
 	MemoryContextReset(account->context);
@@ -197,6 +197,7 @@ open_account(ThPoolAccount *account, TimestampTz now)
 		{
 			th_pool_set_text(account, &account->note_error, reason);
 			account->note_status = "key_missing";
+			account->is_refused = true;
 			account->is_noted = true;
 		}
 	}
@@ -461,6 +462,9 @@ th_pool_ended(ThWork *work, const ThMeetingAnswer *answer,
 							 ? th_verdict_name(answer->verdict)
 							 : answer->message);
 		th_pool_set_text(account, &account->note_scope, answer->missing_scope);
+		if (answer->verdict == TH_VERDICT_CREDENTIALS ||
+			work->op == TH_OP_CREATE)
+			account->is_refused = true;
 		account->is_noted = true;
 		account->noted_op = work->op;
 	}
@@ -468,6 +472,7 @@ th_pool_ended(ThWork *work, const ThMeetingAnswer *answer,
 			 account->noted_op == work->op)
 	{
 		account->note_status = "connected";
+		account->is_refused = false;
 		th_pool_set_text(account, &account->note_error, NULL);
 		th_pool_set_text(account, &account->note_scope, NULL);
 		account->is_noted = true;
@@ -533,7 +538,8 @@ th_pool_save(TimestampTz now)
 		if (account->is_noted)
 			th_account_note(account->clinic_id, account->id,
 							account->connected_at, account->note_status,
-							account->note_error, account->note_scope);
+							account->note_error, account->note_scope,
+							account->is_refused);
 	}
 	th_pool_quota_save(now);
 }

@@ -1,7 +1,6 @@
 /*
  * pool.h
- *	  Accounts and remote hosts as the dispatcher sees them: tokens, rates,
- *	  places, quotas, and who is down.
+ *	  Accounts and remote hosts: tokens, rates, places, quotas, who is down.
  *
  * Plain structs of one process; nothing here is shared or locked. Rows are
  * read and written only by the functions that say so.
@@ -82,6 +81,7 @@ typedef struct ThPoolAccount
 	const char *note_status;
 	char *note_error;
 	char *note_scope;
+	bool is_refused;       /* no meeting can be made with it */
 	ThPlatformOp noted_op; /* that was refused; its success ends the trouble */
 	uint64 fingerprint;
 } ThPoolAccount;
@@ -116,7 +116,6 @@ extern void th_pool_set_text(ThPoolAccount *a, char **slot, const char *text);
 /* The account's token, its expiry and skew were set: it is READY. */
 extern void th_pool_take_token(ThPoolAccount *account, TimestampTz now);
 
-/* True if the token may be used now. */
 extern bool th_pool_has_token(const ThPoolAccount *account, TimestampTz now);
 
 /* The token was refused in a call made with token number "token_no". */
@@ -140,10 +139,8 @@ extern void th_pool_read_limits(void);
 /* True if a token or a note waits to be written. */
 extern bool th_pool_is_dirty(void);
 
-/* Writes tokens, notes and quota counters that changed. Where: in a transaction. */
+/* Writes tokens, notes and quota counters that changed. Where: in a transaction; after its commit, th_pool_saved(). */
 extern void th_pool_save(TimestampTz now);
-
-/* What was written by th_pool_save() is durable. Where: after commit. */
 extern void th_pool_saved(void);
 
 /* Fingerprints of credentials in use. Returns their number. */

@@ -72,6 +72,7 @@ refuse(ThPoolAccount *account, ThVerdict verdict, const char *message,
 	if (verdict != TH_VERDICT_RETRY && verdict != TH_VERDICT_RATE_LIMITED)
 	{
 		account->note_status = "error";
+		account->is_refused = true;
 		th_pool_set_text(account, &account->note_error, message);
 		th_pool_set_text(account, &account->note_scope, NULL);
 		account->is_noted = true;
@@ -124,7 +125,7 @@ th_pool_token_answer(ThPoolAccount *account, const ThMeetingAnswer *answer,
 		th_pool_take_token(account, now);
 		account->token_no++;
 		account->is_token_dirty = true;
-		account->is_noted = false;
+		account->is_noted = account->is_refused = false;
 		return;
 	}
 	switch (answer->verdict)

@@ -206,7 +206,8 @@ refuse(ThWork *work, const ThMeetingAnswer *answer, TimestampTz now)
 		th_ask_refuse(work, answer);
 	else
 		th_meeting_refuse(work, answer, now);
-	if (work->ask == NULL && work->pool->is_key_missing)
+	if (work->ask == NULL && work->pool->is_key_missing &&
+		!th_meeting_goes_elsewhere(work, answer))
 	{
 		/* the file may be back any time: no growing backoff */
 		work->settle.waiting_for = "key_missing";

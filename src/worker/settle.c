@@ -8,6 +8,7 @@
 
 #include "base/th_clock.h"
 #include "store/history.h"
+#include "worker/expand.h"
 #include "worker/settle.h"
 
 /* For so long attempts are not recorded after recording one has failed. */
@@ -199,15 +200,36 @@ th_settle_failed(void)
 			 "Its work goes on; the error before this one is the reason.")));
 }
 
+/* Orders the works; returns how many are about a visit. */
+static int
+put_visits_first(ThWork **works, int n)
+{
+	ThWork **others = palloc_array(ThWork *, n);
+	int n_visits = 0;
+	int n_others = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (th_expand_is_kind(works[i]->job.kind))
+			others[n_others++] = works[i];
+		else
+			works[n_visits++] = works[i];
+	}
+	memcpy(works + n_visits, others, sizeof(ThWork *) * n_others);
+	return n_visits;
+}
+
 void
 th_settle_works(ThWork **works, int n, TimestampTz now, bool *is_kept,
 				ThSettleReport *report)
 {
 	ThSettle *settles = palloc_array(ThSettle, Max(n, 1));
+	int n_visits;
 
 	memset(report, 0, sizeof(*report));
 	if (n == 0)
 		return;
+	n_visits = put_visits_first(works, n);
 	for (int i = 0; i < n; i++)
 		settles[i] = works[i]->settle;
 	th_job_lock(settles, n);
@@ -216,7 +238,9 @@ th_settle_works(ThWork **works, int n, TimestampTz now, bool *is_kept,
 	write_sessions(works, settles, n);
 	write_links(works, settles, n);
 	expire_holds(works, settles, n, now);
-	th_job_settle(settles, n, now);
+	th_job_settle(settles, n_visits, now);
+	th_expand_works(settles + n_visits, n - n_visits, now);
+	th_job_settle(settles + n_visits, n - n_visits, now);
 	write_history(works, settles, n);
 
 	for (int i = 0; i < n; i++)

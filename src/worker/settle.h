@@ -18,7 +18,7 @@ typedef struct ThSettleReport
 } ThSettleReport;
 
 /*
- * Writes the results of finished works. is_kept[i] is true for a work whose
+ * Writes the results of finished works, which it orders. is_kept[i] is true for a work whose
  * rows an application holds: nothing of it was written, it is to be settled
  * later. Where: in a transaction.
  */

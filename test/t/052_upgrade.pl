@@ -39,7 +39,7 @@ my $TABLES = q{SELECT string_agg(c.oid::regclass::text, ' ' ORDER BY 1) FROM pg_
 sub rows_of
 {
 	my ($db, @tables) = @_;
-	my %added = ('telehealth_private.role_grant' => 'grantee_oid');
+	my %added = ('telehealth.account' => 'is_refused', 'telehealth_private.role_grant' => 'grantee_oid');
 	return $t->sql(join(' UNION ALL ', map {
 		"SELECT '$_' || ' ' || count(*) || ' ' || coalesce(md5(string_agg(y.hash, '' ORDER BY y.hash)), '-') FROM $_ AS x, md5((to_jsonb(x) - '" . ($added{$_} // '') . "')::text) AS y (hash)" } @tables)
 		  . ' ORDER BY 1', db => $db);

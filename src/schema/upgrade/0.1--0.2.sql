@@ -13,3 +13,10 @@ FROM pg_catalog.pg_roles AS r
 WHERE r.rolname = g.grantee;
 
 DROP FUNCTION telehealth_private.run_grants(text[], regrole);
+
+/* Fallback platforms. */
+ALTER TABLE telehealth.account ADD COLUMN is_refused boolean NOT NULL DEFAULT false;
+ALTER TABLE telehealth_private.job_history DROP CONSTRAINT job_history_action_check;
+ALTER TABLE telehealth_private.job_history ADD CONSTRAINT job_history_action_check CHECK (
+	action IN ('create', 'update', 'delete', 'read', 'find', 'token', 'host', 'look', 'hold', 'fallback')
+);
