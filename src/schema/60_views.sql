@@ -188,7 +188,27 @@ CREATE VIEW telehealth_private.health_processes WITH (security_barrier = true) A
 		CASE WHEN h.shared_credentials > 0 THEN 'other databases that use the same credentials: ' || h.shared_credentials
 			ELSE 'used by this database alone' END,
 		CASE WHEN h.shared_credentials > 0 THEN 'Give each database an app of its own: their tokens and limits interfere.' END
-	FROM telehealth_private.health_worker AS h;
+	FROM telehealth_private.health_worker AS h
+	UNION ALL
+	SELECT 17, 'housekeeping', CASE WHEN k.is_up AND (k.has_no_partition OR k.is_chain_behind) THEN 'error' ELSE 'ok' END,
+		CASE WHEN NOT k.is_up THEN 'the worker has not been up for half a minute'
+			WHEN k.has_no_partition THEN 'the log of attempts has no partition for tomorrow'
+			WHEN k.is_chain_behind THEN 'rows of the audit log are not chained'
+			ELSE 'history and audit chain are kept' END,
+		CASE WHEN k.is_up AND (k.has_no_partition OR k.is_chain_behind) THEN 'The server log says why.' END
+	FROM (
+		SELECT w.state = 'running' AND w.held_reason IS DISTINCT FROM 'version_mismatch'
+				AND w.started_at < clock_timestamp() - interval '30 seconds' AS is_up,
+			NOT EXISTS (
+				SELECT FROM pg_catalog.pg_class AS c
+				JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+				WHERE n.nspname = 'telehealth_private' AND c.relname = 'job_history_'
+					|| to_char((clock_timestamp() AT TIME ZONE 'UTC') + interval '23 hours', 'YYYYMMDD')) AS has_no_partition,
+			EXISTS (
+				SELECT FROM telehealth.audit_log AS l
+				WHERE l.chain_hash IS NULL AND l.at < clock_timestamp() - interval '30 seconds') AS is_chain_behind
+		FROM telehealth_private.worker_slots() AS w
+	) AS k;
 
 CREATE VIEW telehealth_private.health_environment WITH (security_barrier = true) AS
 	SELECT 4 AS place, 'environment' AS check_name,

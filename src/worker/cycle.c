@@ -484,22 +484,29 @@ th_cycle_start(ThCycleReport *report)
 }
 
 void
-th_cycle_housekeep(void)
+th_cycle_keep_history(void)
 {
 	ThCycleReport report;
 
 	/* tables are made and dropped: their locks go before the rest begins */
-	if (begin("housekeeping", &report))
-	{
-		th_history_keep(th_clock_now());
-		th_transaction_commit();
-	}
-	if (begin("housekeeping", &report))
-	{
-		th_audit_chain(AUDIT_BATCH);
-		th_pool_read_limits();
-		th_transaction_commit();
-	}
+	if (!begin("history", &report))
+		return;
+	th_history_keep(th_clock_now());
+	th_transaction_commit();
+}
+
+bool
+th_cycle_chain_audit(void)
+{
+	ThCycleReport report;
+	bool has_more;
+
+	if (!begin("audit", &report))
+		return false;
+	has_more = th_audit_chain(AUDIT_BATCH) == AUDIT_BATCH;
+	th_pool_read_limits();
+	th_transaction_commit();
+	return has_more;
 }
 
 void

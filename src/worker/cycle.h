@@ -51,8 +51,11 @@ extern bool th_cycle_settle_singly(void);
 /* First transaction of a process: leases of a predecessor end, counters are read. */
 extern void th_cycle_start(ThCycleReport *report);
 
-/* Housekeeping, now and then: history, audit chain. One short transaction each. */
-extern void th_cycle_housekeep(void);
+/* Housekeeping, now and then, a short transaction: partitions of job_history. */
+extern void th_cycle_keep_history(void);
+
+/* The same: audit chain, limits of vendors. True if more is to be chained. */
+extern bool th_cycle_chain_audit(void);
 
 /* Moves what is due to be due as much earlier as the clock was set back. */
 extern void th_cycle_clock_set_back(int64 back_us);

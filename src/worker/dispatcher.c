@@ -66,7 +66,8 @@ typedef struct Loop
 	ThSlotFigures figures;
 	uint32 wait_event;
 	int64 next_poll_ms; /* monotonic, as all below */
-	int64 next_housekeeping_ms;
+	int64 next_history_ms;
+	int64 next_audit_ms;
 	int64 next_full_scan_ms;
 	int64 last_empty_ms;
 	TimestampTz next_due; /* of what was settled to be due later; 0: unknown */
@@ -468,10 +469,17 @@ housekeep(Loop *loop)
 {
 	int64 now_ms = th_clock_monotonic_ms();
 
-	if (now_ms < loop->next_housekeeping_ms)
+	/* each by its own time: one that fails must not stop the other */
+	if (now_ms >= loop->next_history_ms)
+	{
+		loop->next_history_ms = now_ms + HOUSEKEEPING_MS;
+		th_cycle_keep_history();
+	}
+	if (now_ms < loop->next_audit_ms)
 		return;
-	loop->next_housekeeping_ms = now_ms + HOUSEKEEPING_MS;
-	th_cycle_housekeep();
+	loop->next_audit_ms = now_ms + HOUSEKEEPING_MS;
+	if (th_cycle_chain_audit())
+		loop->next_audit_ms = now_ms;
 	th_http_trim(loop->engine);
 }
 
@@ -562,7 +570,8 @@ start(Loop *loop)
 	th_slot_set_present();
 	loop->engine = th_http_engine();
 	loop->waitset = th_http_waitset_create(th_http_descriptor(loop->engine));
-	loop->next_housekeeping_ms = th_clock_monotonic_ms() + HOUSEKEEPING_MS;
+	loop->next_history_ms = th_clock_monotonic_ms() + HOUSEKEEPING_MS;
+	loop->next_audit_ms = loop->next_history_ms;
 	loop->wants_claim = loop->wants_full_scan = true;
 	loop->clock_base = clock_base();
 }

@@ -98,8 +98,8 @@ th_transaction_begin(const char *activity)
 	ThExtensionState state;
 
 	outer_context = CurrentMemoryContext;
-	pgstat_report_activity(STATE_RUNNING, activity);
 	SetCurrentStatementStartTimestamp();
+	pgstat_report_activity(STATE_RUNNING, activity);
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	enable_timeout_after(STATEMENT_TIMEOUT, STATEMENT_TIMEOUT_MS);

@@ -24,10 +24,10 @@ $t->sql(q{SELECT telehealth_private.keep_history(now() - interval '40 days', 30,
 	SELECT now() - a, 'meeting', 1, 1, 1, 'look', 'nothing'
 	FROM unnest(ARRAY[interval '39 days', '39 days 1 hour', '35 days', '29 days']) AS a});
 is(scalar(split ' ', $t->sql($days)), 4, 'partitions of a past day');
-ok($t->poll($days, $expected, 30), 'those older than history_days are dropped');
+ok($t->poll($days, $expected, 30), 'W18: those older than history_days are dropped');
 ok($t->poll(q{SELECT string_agg(extract(day FROM now() - at)::text, ' ') FROM telehealth_private.job_history WHERE subject_id = 1 AND kind = 'meeting'
 	AND outcome = 'nothing' AND claim_no = 1 AND at < now() - interval '1 day'}, '29', 30),
-	'and so are such rows of the default partition');
+	'W18: and so are such rows of the default partition');
 
 # ---- what is in the way
 
@@ -35,7 +35,7 @@ my $later = q{SELECT telehealth_private.keep_history(now() + interval '3 days', 
 my $session = $t->background_psql('postgres');
 $session->query_safe('BEGIN; SELECT count(*) FROM telehealth_private.job_history_default');
 $t->sql(qq{SET statement_timeout = '5s'; $later});
-is($t->sql($days), $expected, 'a reader is not waited for');
+is($t->sql($days), $expected, 'W18: a reader is not waited for');
 $session->quit;
 $t->sql($later);
 is(scalar(split ' ', $t->sql($days)), 4, 'the next turn makes up for it');

@@ -191,9 +191,9 @@ my $provider = 100;
 sub visit
 {
 	my $id = $t->insert_visit(provider_id => $provider++);
-	my $is_linked = $t->poll("SELECT join_url IS NOT NULL FROM telehealth.appointment WHERE id = $id", 't', 15);
+	my $is_linked = $t->poll("SELECT join_url IS NOT NULL FROM telehealth.appointment WHERE id = $id", 't', 8);
 	$t->sql("DELETE FROM telehealth.appointment WHERE id = $id");
-	return $is_linked && $t->drained(15);
+	return $is_linked && $t->drained(8);
 }
 
 # As tests: calls of a function fail, one in each turn.  Connections are new
