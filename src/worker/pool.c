@@ -285,6 +285,11 @@ th_pool_account(const ThAccount *row, TimestampTz now)
 		take_settings(account, row);
 		read_limits(account);
 		open_account(account, now);
+		if (!account->is_key_missing && strcmp(row->status, "key_missing") == 0)
+		{
+			account->note_status = "connected";
+			account->is_noted = true;
+		}
 		account->connected_at = row->connected_at;
 	}
 	else

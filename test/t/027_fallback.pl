@@ -117,6 +117,21 @@ is(platform_of($refused), 'mock', 'refused credentials are a reason');
 like($t->sql("SELECT result FROM telehealth.explain_appointment($refused) WHERE what ~ 'fallback'"),
 	qr/^it cannot be used \(.*client_secret.*\), mock can$/, 'which the story tells');
 
+# ---- the key is missing
+
+$t->connect_zoom($fake);
+my $key = $t->data_dir . '/telehealth.key';
+rename $key, "$key.away" or die "$key: $!";
+$t->restart_dispatcher;
+my $keyless = $t->insert_visit(provider_id => 12);
+is(platform_of($keyless), 'mock', 'S3: a key that is missing is a reason');
+is(account()->{status}, 'key_missing', 'S3: platform_status says so');
+rename "$key.away", $key or die "$key: $!";
+$t->restart_dispatcher;
+$t->sql("UPDATE telehealth.account SET last_error_at = now() - interval '6 minutes'");
+is(platform_of($t->insert_visit(provider_id => 13)), 'zoom', 'S3: back, it is used again');
+ok($t->poll('SELECT status FROM telehealth.account', 'connected'), 'S3: and platform_status says that');
+
 # ---- no account
 
 $t->connect_zoom($fake);
