@@ -127,10 +127,7 @@ extern void th_pool_token_answer(ThPoolAccount *account,
 								 const ThMeetingAnswer *answer,
 								 const ThHttpResult *result, TimestampTz now);
 
-/*
- * When a work refused now should be due: spread along the account's rate,
- * near starts apart, and no later than when its own visit comes near.
- */
+/* When a work refused now should be due: spread along the rate, near starts apart, no later than it comes near. */
 extern TimestampTz th_pool_release_at(const ThWork *work, TimestampTz from);
 
 /* Reads the limits of all accounts anew. Where: in a transaction, now and then. */
