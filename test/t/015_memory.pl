@@ -14,6 +14,7 @@ $t->widen_limits;
 $t->add_hosts(20);
 $t->connect_zoom($fake);
 my $pid = $t->dispatcher_pid;
+my $is_sanitized = PostgreSQL::Test::Utils::slurp_file("/proc/$pid/maps") =~ /libasan/;
 
 # Bytes in use in its memory contexts and of its own pages; works that are
 # there; descriptors
@@ -64,7 +65,7 @@ sub stays
 	note "$what: ", join ', ', map { "$_ $before->{$_} -> $after->{$_}" } sort keys %$before;
 	is($t->dispatcher_pid, $pid, "$what it is the same process");
 	cmp_ok($after->{contexts} - $before->{contexts}, '<', 100_000, "$what its memory contexts are as large as before");
-	cmp_ok($after->{pages} - $before->{pages}, '<', 3_000_000, "$what so is its memory");
+	cmp_ok($after->{pages} - $before->{pages}, '<', 3_000_000, "$what so is its memory") if !$is_sanitized;
 	cmp_ok($after->{descriptors}, '<', $before->{descriptors} + 4, "$what no descriptor is left open");
 	is($after->{works}, 0, "$what no work is left");
 	return;
@@ -73,6 +74,9 @@ sub stays
 # ---- jobs, without the network
 
 work(6000, 2000, 'n + 1000');
+# what is done now and then has been done once
+ok($t->poll(q{SELECT to_regclass('telehealth_private.job_history_' || to_char((now() AT TIME ZONE 'UTC') + interval '1 day', 'YYYYMMDD')) IS NOT NULL
+	AND NOT EXISTS (SELECT FROM telehealth.audit_log WHERE chain_hash IS NULL)}, 't', 40), 'the first housekeeping is over');
 my $before = measure();
 work($jobs, 2000, 'n + 1000');
 stays($before, measure(), "after $jobs jobs");

@@ -97,6 +97,8 @@ my $fake = FakeZoom->start(
 	options => { host_daily => 100_000, rate => { LIGHT => 1000, MEDIUM => 1000 } });
 my $t = TelehealthTest->node('foreign', start => 0, conf => { 'telehealth.request_timeout_ms' => 1000 });
 begin($t);
+plan skip_all => 'an address sanitizer has to be loaded first'
+  if PostgreSQL::Test::Utils::slurp_file("/proc/$t->{_pid}/maps") =~ /libasan/;
 $t->create_extension;
 $t->widen_limits;
 
