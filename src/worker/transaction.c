@@ -63,8 +63,10 @@ installed_version(Oid extension)
 }
 
 /*
- * The lock keeps DROP EXTENSION and ALTER EXTENSION out for this short
- * transaction; whoever holds it for long makes us look again later.
+ * The lock keeps DROP EXTENSION out for this short transaction; whoever holds
+ * it for long makes us look again later. ALTER EXTENSION UPDATE takes no such
+ * lock: tables that we have used wait for us, others may be new ones by now.
+ * At worst a statement fails, and the next look sees the version.
  */
 static ThExtensionState
 look_for_extension(void)

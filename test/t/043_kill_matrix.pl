@@ -55,26 +55,25 @@ for my $how ('kill -9 of the postmaster', 'immediate shutdown', 'SIGTERM', 'pg_t
 
 # ---- an update of the extension: another version, and a table changed
 
-# Statements that take all the locks there are: done while the process is held,
-# or, if it is in a transaction, once that ends
-sub locked_by
+# Statements that end while the process is held; or, if so said, once its
+# transaction has ended
+sub ends_ok
 {
-	my ($step, $text, $what) = @_;
-	my $is_open = $step->[1] eq 'held_known';
+	my ($text, $what, $waits) = @_;
 	my ($out, $err) = ('', '');
 	my $run = IPC::Run::start(
 		[ 'psql', '-XAtq', '-d', $t->connstr('postgres'), '-c', $text ],
 		'<', \undef, '>', \$out, '2>', \$err, IPC::Run::timeout(10));
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-	if ($is_open)
+	if ($waits)
 	{
-		$t->poll(q{SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN
-			(SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend')}, 1, 5);
+		ok($t->poll(q{SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN
+			(SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend')}, 1, 10),
+			"$what: waits for the open transaction");
 		let_go($t);
 	}
-	ok(eval { $run->finish }, $is_open ? "$what: waits for the open transaction only"
-		: "$what: waits for nobody while the process is held")
+	ok(eval { $run->finish }, $waits ? "$what: and for no more" : "$what: waits for nobody while the process is held")
 	  or diag $err, $@;
 	$run->kill_kill if $@;
 	let_go($t);
@@ -91,7 +90,7 @@ for my $step (steps())
 	my $errors = $t->log_size;
 
 	ok(hold_at($t, $step, sub { edit_visits($t, 1, 1, 1) }), "held: $what");
-	locked_by($step, q{BEGIN;
+	ends_ok(q{BEGIN;
 		ALTER EXTENSION telehealth UPDATE;
 		ALTER TABLE telehealth_private.job ADD COLUMN of_the_next_version integer;
 		UPDATE pg_extension SET extversion = 'next' WHERE extname = 'telehealth';
@@ -119,7 +118,7 @@ for my $step (steps())
 	my $errors = $t->log_size;
 
 	ok(hold_at($t, $step, sub { edit_visits($t, 1, 1, 1) }), "held: $what");
-	locked_by($step, 'DROP EXTENSION telehealth CASCADE', $what);
+	ends_ok('DROP EXTENSION telehealth CASCADE', $what, $step->[1] eq 'held_known');
 	ok(patiently(sub { !$t->is_alive($pid) }, 5), "W6: $what: the dispatcher leaves");
 	is($t->launcher_pid, $launcher, "$what: the launcher stays");
 	unlike($t->log_text($errors), qr/ \[$pid\] (?:ERROR|FATAL|PANIC)|terminated by signal|exited with exit code/,

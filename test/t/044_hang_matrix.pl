@@ -2,6 +2,7 @@
 # waits for it, other hosts are served, and it holds no snapshot meanwhile.
 use TelehealthTest;
 use IO::Handle ();
+use POSIX ();
 use Socket;
 use Time::HiRes qw(time);
 
@@ -172,6 +173,24 @@ sub leaves_at_once
 	return ok($t->wait_dispatcher(undef, other => $pid, limit => 5), "W6: another one is there within 5 s while $name");
 }
 
+# Signals to the process are for its main thread: handlers of the server must
+# not run in libcurl's
+sub threads_are_deaf
+{
+	my ($name) = @_;
+	my $pid = $t->dispatcher_pid;
+	my @threads = grep { !m{/$pid/status$} } glob "/proc/$pid/task/*/status";
+	my $needed = 0;
+
+	$needed |= 1 << ($_ - 1) for map { POSIX->can("SIG$_")->() } qw(HUP TERM USR1 INT QUIT ALRM);
+	my @hearing = grep {
+		my ($blocked) = PostgreSQL::Test::Utils::slurp_file($_) =~ /^SigBlk:\s+([0-9a-f]+)/m;
+		(hex($blocked) & $needed) != $needed
+	} @threads;
+	ok(@threads > 0, "there is a thread of libcurl while $name");
+	return is("@hearing", '', "and it takes no signals while $name");
+}
+
 # Another database with a call in the trap, and what wants that database alone
 sub makes_way
 {
@@ -221,6 +240,7 @@ for my $kind (qw(resolver connect tls_hang silent drip endless))
 			next;
 		}
 		stays_clean($name);
+		threads_are_deaf($name) if $kind eq 'resolver';
 		serves_others($name);
 		returns_ok('CREATE DATABASE other', $name);
 		returns_ok('DROP DATABASE other', $name);
