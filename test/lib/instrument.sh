@@ -29,16 +29,22 @@ th_instrument_flags()
 		printf -- ' -fsanitize=%s -fno-sanitize-recover=undefined' "$(th_sanitizers)"
 }
 
-# The program that everybody starts becomes a script.
+# The program that everybody starts becomes a script, also for "pg_ctl restart",
+# which would take the program that ran before.
 th_instrument()
 {
-	local program=$T/$1/bin/postgres
+	th_instead "$1" postgres "exec $(th_instrument_command "$1") \"\$0.real\" \"\$@\""
+	th_instead "$1" pg_ctl 'exec "$0.real" -p "${0%/*}/postgres" "$@"'
+	[ "$1" != valgrind ] || export TELEHEALTH_PATIENCE=10
+}
+
+th_instead()
+{
+	local program=$T/$1/bin/$2
 
 	th_run mv "$program" "$program.real"
-	printf '#!/bin/sh\nexec %s "${0%%/*}/postgres.real" "$@"\n' \
-		"$(th_instrument_command "$1")" | th_run tee "$program" >/dev/null
+	printf '#!/bin/sh\n%s\n' "$3" | th_run tee "$program" >/dev/null
 	th_run chmod +x "$program"
-	[ "$1" != valgrind ] || export TELEHEALTH_PATIENCE=10
 }
 
 th_instrument_command()
@@ -51,7 +57,7 @@ th_instrument_command()
 	else
 		printf 'env UBSAN_OPTIONS=print_stacktrace=1:log_path=%s' "$found"
 		[ "$(th_sanitizers)" = undefined ] ||
-			printf ' ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=1:log_path=%s LD_PRELOAD=%s:%s' \
+			printf ' ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=1:log_path=%s LD_PRELOAD=%s:%s"${LD_PRELOAD:+:$LD_PRELOAD}"' \
 				"$found" "$(gcc -print-file-name=libasan.so)" "$(gcc -print-file-name=libubsan.so)"
 	fi
 }
