@@ -6,7 +6,8 @@ WITH extension AS (
 ), member AS (
 	SELECT d.classid, d.objid FROM pg_depend AS d JOIN extension AS x ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = x.oid
 	LEFT JOIN pg_class AS c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
-	WHERE d.deptype = 'e' AND COALESCE(c.relname !~ '^job_history_[0-9]{8}$', true)
+	LEFT JOIN pg_type AS t ON d.classid = 'pg_type'::regclass AND t.oid = d.objid
+	WHERE d.deptype = 'e' AND COALESCE(c.relname, t.typname, '-') !~ '^_?job_history_[0-9]{8}$'
 ), relation AS (
 	SELECT c.*, c.oid::regclass::text AS name FROM pg_class AS c JOIN member AS m ON m.classid = 'pg_class'::regclass AND m.objid = c.oid
 ), function AS (

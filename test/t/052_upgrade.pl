@@ -1,35 +1,18 @@
 # From every version there was to the present one: the same catalogue as a
 # fresh installation, every row, and until then everything waits.
 use TelehealthTest;
-use File::Basename qw(dirname);
+use CatalogueFacts qw(facts same_facts_ok);
 
 my $fake = FakeZoom->start(
 	options => { host_daily => 100_000, rate => { LIGHT => 1000, MEDIUM => 1000 } });
 my $t = TelehealthTest->node('upgrade', conf => { max_worker_processes => 24 });
 my @at = ('-h', $t->host, '-p', $t->port);
-my $fingerprint = PostgreSQL::Test::Utils::slurp_file(dirname($INC{'TelehealthTest.pm'}) . '/fingerprint.sql');
 
 # each release's own script, beside the present one
 my $now = $t->sql(q{SELECT default_version FROM pg_available_extensions WHERE name = 'telehealth'});
 my @releases = split /\n/,
   $t->sql("SELECT version FROM pg_available_extension_versions WHERE name = 'telehealth' AND version <> '$now' ORDER BY version");
 ok(@releases > 0, "there are versions before $now: @releases");
-
-sub facts { my ($db) = @_; return [ split /\n/, $t->sql($fingerprint, db => $db) ] }
-
-# As a test: two databases have the same catalogue; says what differs
-sub same_facts_ok
-{
-	my ($got, $want, $name) = @_;
-	my %got = map { $_ => 1 } @$got;
-	my %want = map { $_ => 1 } @$want;
-	my @odd = (
-		(map { "  only there: $_" } grep { !$want{$_} } @$got),
-		(map { "  missing:    $_" } grep { !$got{$_} } @$want));
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	diag substr($_, 0, 400) for @odd;
-	return ok(!@odd && @$got == @$want, $name);
-}
 
 my $TABLES = q{SELECT string_agg(c.oid::regclass::text, ' ' ORDER BY 1) FROM pg_extension AS x, unnest(x.extconfig) AS o
 	JOIN pg_class AS c ON c.oid = o WHERE x.extname = 'telehealth' AND c.relkind = 'r'};
@@ -46,7 +29,7 @@ sub rows_of
 }
 
 $t->create_extension('fresh');
-my $fresh = facts('fresh');
+my $fresh = facts($t, 'fresh');
 cmp_ok(scalar(@$fresh), '>', 1000, 'a fresh installation has a fingerprint');
 $t->sql('CREATE ROLE desk; CREATE ROLE boss; CREATE ROLE analyst');
 
@@ -121,7 +104,7 @@ SQL
 	is($t->sql('SELECT status FROM telehealth.health WHERE check_name = \'role_grants\'', db => $carried), 'ok', "D4: $from: a restore finds the roles");
 
 	$t->sql("SELECT telehealth.revoke_role(r::regrole, k, c) FROM (VALUES ('desk', 'app', 1), ('analyst', 'reader', 0), ('boss', 'admin', 1)) AS v (r, k, c)", db => $db);
-	same_facts_ok(facts($db), $fresh, "D5: $from: the catalogue is that of a fresh installation");
+	same_facts_ok(facts($t, $db), $fresh, "D5: $from: the catalogue is that of a fresh installation");
 
 	# ---- and it works
 	$t->sql('SELECT telehealth.resume_outbound()', db => $db);
@@ -140,7 +123,7 @@ SQL
 		$t->command_ok([ 'pg_restore', @at, '--exit-on-error', '-d', $copy, $dump ], "D4: $from: its dump is restored into $now");
 	}
 	is($t->sql('SELECT count(*) FROM telehealth.appointment', db => $copy), 6, "D2: $from: with its rows");
-	same_facts_ok([ grep { !/(desk|boss|analyst)=/ } @{ facts($copy) } ], [ grep { !/(desk|boss|analyst)=/ } @{ facts($carried) } ],
+	same_facts_ok([ grep { !/(desk|boss|analyst)=/ } @{ facts($t, $copy) } ], [ grep { !/(desk|boss|analyst)=/ } @{ facts($t, $carried) } ],
 		"D5: $from: and the present catalogue");
 	$t->sql("DROP DATABASE $_") for $copy, $carried;
 }
