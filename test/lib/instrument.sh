@@ -6,7 +6,8 @@
 # are the stack, the globals and every undefined operation of ours.
 #
 #   th_instrument_flags TOOL   the compiler's flags: sanitize or valgrind
-#   th_instrument TOOL         the server of build TOOL runs under it from now on
+#   th_instrument TOOL         the server of build TOOL runs under it from now
+#                              on; tests see TELEHEALTH_WATCHED, and are patient
 #   th_findings TOOL           lists the files that hold what was found
 
 # Debian 12's libasan and a library that calls newlocale() while it is loaded
@@ -35,6 +36,7 @@ th_instrument()
 {
 	th_instead "$1" postgres "exec $(th_instrument_command "$1") \"\$0.real\" \"\$@\""
 	th_instead "$1" pg_ctl 'exec "$0.real" -p "${0%/*}/postgres" "$@"'
+	export TELEHEALTH_WATCHED=$1
 	[ "$1" != valgrind ] || export TELEHEALTH_PATIENCE=10
 }
 
