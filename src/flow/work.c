@@ -119,9 +119,10 @@ th_work_later(ThWork *work, TimestampTz now, TimestampTz at,
 							  ? at
 							  : th_work_backoff(now, failures,
 												priority == TH_PRIORITY_NEAR);
-	work->settle.waiting_for =
-		waiting_for == NULL ? NULL
-							: MemoryContextStrdup(work->context, waiting_for);
+	work->settle.waiting_for = waiting_for == NULL
+								   ? NULL
+								   : MemoryContextStrdup(work->context,
+														 waiting_for);
 	work->settle.error =
 		error == NULL
 			? NULL
