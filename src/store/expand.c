@@ -16,11 +16,15 @@
 	" AND a.starts_at > $3 AND telehealth_private.wants_meeting(a.type,"       \
 	" a.status, a.is_meeting_wanted)"
 
+/*
+ * Each clinic's visits to come are read once, however many people there are:
+ * a join of people and visits would compare all of them with each other. A
+ * number of one clinic finds a visit of another among these too; that one is
+ * looked at in vain.
+ */
 #define OF_PEOPLE(column)                                                      \
-	"SELECT a.clinic_id, a.id, a.starts_at"                                    \
-	" FROM unnest($1::bigint[], $2::bigint[]) AS u (clinic_id, id)"            \
-	" JOIN telehealth.appointment AS a"                                        \
-	" ON a.clinic_id = u.clinic_id AND a." column " = u.id" WANTED
+	"SELECT a.clinic_id, a.id, a.starts_at FROM telehealth.appointment AS a"   \
+	" WHERE a.clinic_id = ANY ($1) AND a." column " = ANY ($2)" WANTED
 
 static ThPlan of_providers = { .text = OF_PEOPLE("provider_id"),
 							   .n_args = 3,
