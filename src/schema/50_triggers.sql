@@ -87,7 +87,13 @@ CREATE TRIGGER patient_mark_update AFTER UPDATE ON telehealth.patient
 	REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
 	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.related_mark('patient', 'display_name');
 
-/* Forgets what may_see() remembers, in every session. */
+CREATE TRIGGER patient_mark_delete AFTER DELETE ON telehealth.patient
+	REFERENCING OLD TABLE AS old_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.related_mark('patient', 'display_name');
+
+CREATE TRIGGER patient_mark_truncate AFTER TRUNCATE ON telehealth.patient
+	FOR EACH STATEMENT EXECUTE FUNCTION telehealth_private.related_mark('patient', 'display_name');
+
 /* The role of that name here and now, whatever a dump says. */
 CREATE FUNCTION telehealth_private.role_grant_resolve() RETURNS trigger
 	LANGUAGE plpgsql
@@ -102,6 +108,7 @@ $$;
 CREATE TRIGGER role_grant_resolve BEFORE INSERT OR UPDATE OF grantee ON telehealth_private.role_grant
 	FOR EACH ROW EXECUTE FUNCTION telehealth_private.role_grant_resolve();
 
+/* Forgets what may_see() remembers, in every session. */
 CREATE FUNCTION telehealth_private.role_grant_changed() RETURNS trigger
 	LANGUAGE C
 	AS 'MODULE_PATHNAME', 'th_sql_role_grant_changed';

@@ -611,6 +611,8 @@ COMMENT ON TRIGGER disclosure_policy_mark_update ON telehealth.disclosure_policy
 COMMENT ON TRIGGER disclosure_policy_mark_delete ON telehealth.disclosure_policy IS 'Marks the clinic of a deleted row.';
 COMMENT ON TRIGGER disclosure_policy_mark_truncate ON telehealth.disclosure_policy IS 'Marks every clinic.';
 COMMENT ON TRIGGER patient_mark_update ON telehealth.patient IS 'Marks patients whose name changed, which may be in topics.';
+COMMENT ON TRIGGER patient_mark_delete ON telehealth.patient IS 'Marks patients who are deleted: their names go from topics.';
+COMMENT ON TRIGGER patient_mark_truncate ON telehealth.patient IS 'Marks every clinic.';
 COMMENT ON TRIGGER role_grant_resolve ON telehealth_private.role_grant IS 'The role of that name here.';
 COMMENT ON TRIGGER role_grant_changed ON telehealth_private.role_grant IS 'Lets every session read the grants again.';
 COMMENT ON TRIGGER account_forget ON telehealth.account IS 'Secrets go with their account.';

@@ -95,6 +95,12 @@ follows(q{INSERT INTO telehealth.patient (id, display_name) VALUES (1, 'Zoe')}, 
 $t->sql(q{INSERT INTO telehealth.disclosure_policy (target, fact, is_allowed) VALUES ('zoom', 'patient_name', true)});
 follows(q{UPDATE telehealth.patient SET display_name = 'Zoe II' WHERE id = 1}, 1, 'unless it is allowed');
 is(meeting($visit)->{topic}, 'Zoe II', 'then the topic follows');
+follows('DELETE FROM telehealth.patient WHERE id = 1', 1, 'P9: a patient who is deleted is forgotten');
+is(meeting($visit)->{topic}, 'Telehealth visit', 'P9: by the topic too');
+follows(q{INSERT INTO telehealth.patient (id, display_name) VALUES (1, 'Zoe III'); UPDATE telehealth.patient SET display_name = 'Zoe IV'}, 1, 'P9: and known again');
+follows('TRUNCATE telehealth.patient', 1, 'P9: or forgotten with all others');
+is(meeting($visit)->{topic}, 'Telehealth visit', 'P9: the topic forgets');
+follows(q{INSERT INTO telehealth.patient (id, display_name) VALUES (1, 'Zoe V'); UPDATE telehealth.patient SET display_name = 'Zoe VI'}, 1, 'P9: known for the last time');
 follows('TRUNCATE telehealth.disclosure_policy', 1, 'P9: so it does when all rows go');
 is(meeting($visit)->{topic}, 'Telehealth visit', 'P9: the topic tells nothing');
 
@@ -143,6 +149,14 @@ ok($t->drained(120), 'a clinic with many visits');
 my $hashes = q{SELECT count(*), count(DISTINCT wish_hash) FROM telehealth.session WHERE clinic_id = 3 AND wish_hash ~ '^[0-9a-f]+$'};
 is($t->sql($hashes), '4100|7', 'all have a meeting');
 $t->sql('CREATE TABLE public.before AS SELECT id, wish_hash FROM telehealth.session WHERE clinic_id = 3');
+
+# what is read for somebody of one clinic does not grow with the visits of others
+$t->sql('ANALYZE telehealth.appointment');
+my $reads = q{SELECT idx_scan, idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'appointment_starts_at_idx'};
+my $before = $t->row($reads);
+$t->sql(q{INSERT INTO telehealth.provider (clinic_id, id, display_name) SELECT 2, n, 'Dr. ' || n FROM generate_series(1000, 1019) AS n});
+ok($t->poll("SELECT idx_scan > $before->{idx_scan} FROM ($reads) AS r", 't', 30), 'people of a small clinic are looked for');
+cmp_ok($t->row($reads)->{idx_tup_read} - $before->{idx_tup_read}, '<', 1000, 'W12: the visits of a large clinic are not read for them');
 
 # an application marks one of them, and takes its time
 my $one = $t->sql('SELECT max(id) FROM telehealth.appointment WHERE clinic_id = 3');
