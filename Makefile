@@ -103,7 +103,7 @@ TH_CPPFLAGS += -DTH_DEBUG
 endif
 ifeq ($(WERROR),1)
 # The server's own flags are those of its compiler, which another may not know.
-TH_CFLAGS += -Werror $(if $(call supported,-Wunknown-warning-option),-Wno-unknown-warning-option)
+TH_CFLAGS += -Werror $(if $(call supported,-Wunknown-warning-option),-Wno-unknown-warning-option -Wno-ignored-optimization-argument)
 endif
 
 # The server's headers as system headers, first: they then give no warnings.
