@@ -99,13 +99,9 @@ static int
 expand_clinic(ThSettle *settle, int limit, TimestampTz now)
 {
 	Place *place = find_place(&settle->job);
-	int marked;
+	int marked = th_expand_clinic(place->clinic_id, &place->point, limit, now,
+								  &place->held);
 
-	/* what is said of clinic 0 holds for every clinic */
-	if (place->clinic_id == 0 && place->point.starts_at == 0)
-		th_expand_clinics(now, &place->held);
-	marked = th_expand_clinic(place->clinic_id, &place->point, limit, now,
-							  &place->held);
 	if (marked == limit)
 	{
 		go_on(settle);
@@ -152,9 +148,34 @@ expand_people(ThSettle *settles, int n, ThJobKind kind, TimestampTz now)
 		end_expansion(taken[i], held, now);
 }
 
+/*
+ * What is said of clinic 0 holds for every clinic: all are marked when its job
+ * begins. True if that was now.
+ */
+static bool
+expand_everybody(const ThSettle *settles, int n, TimestampTz now)
+{
+	for (int i = 0; i < n; i++)
+	{
+		const ThJob *job = &settles[i].job;
+		Place *place;
+
+		if (!is_open(&settles[i]) || job->kind != TH_JOB_CLINIC ||
+			job->clinic_id != 0)
+			continue;
+		place = find_place(job);
+		if (place->point.starts_at != 0)
+			continue;
+		th_expand_clinics(now, &place->held);
+		return true;
+	}
+	return false;
+}
+
 void
 th_expand_works(ThSettle *settles, int n, TimestampTz now)
 {
+	bool is_everybody = expand_everybody(settles, n, now);
 	int left = MAX_VISITS;
 
 	expand_people(settles, n, TH_JOB_PROVIDER, now);
@@ -163,7 +184,8 @@ th_expand_works(ThSettle *settles, int n, TimestampTz now)
 	{
 		if (!is_open(&settles[i]) || settles[i].job.kind != TH_JOB_CLINIC)
 			continue;
-		if (left > 0)
+		/* jobs of clinics in hand were marked too: they begin anew, later */
+		if (left > 0 && (!is_everybody || settles[i].job.clinic_id == 0))
 			left -= expand_clinic(&settles[i], left, now);
 		else
 			go_on(&settles[i]);

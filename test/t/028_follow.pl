@@ -171,6 +171,28 @@ $open->query_safe('ROLLBACK');
 $open->quit;
 ok($t->poll($left, 0, 60), 'let go, it follows too');
 ok($t->drained(60), 'and all is done');
+
+# clinic 0 speaks while one is half done: what was done of it is done again
+if ($t->is_debug)
+{
+	my $size = $t->log_size;
+	$t->sql(q{DELETE FROM telehealth.appointment WHERE clinic_id = 3 AND id IN (SELECT id FROM telehealth.appointment WHERE clinic_id = 3 ORDER BY id LIMIT 1600)});
+	ok($t->drained(60), 'a clinic of two pieces');
+	$t->sql('TRUNCATE public.before; INSERT INTO public.before SELECT id, wish_hash FROM telehealth.session WHERE clinic_id = 3');
+	$t->reload_conf('telehealth.debug_waitpoint' => 'claimed');
+	$t->poll('SHOW telehealth.debug_waitpoint', 'claimed');
+	$t->sql(q{UPDATE telehealth.clinic SET timezone = 'Asia/Tokyo' WHERE id = 3});
+	my $job = q{SELECT %s FROM telehealth_private.job WHERE kind = 'clinic' AND subject_id = 3};
+	ok($t->poll(sprintf($job, 'attempts > 0'), 't', 30), 'it is taken');
+	$t->sql(q{SELECT telehealth.pause_outbound('test')});
+	$t->reload_conf('telehealth.debug_waitpoint' => '');
+	ok($t->poll(sprintf($job, 'attempts'), 0, 30), 'its first piece is marked');
+	is($t->sql(q{DELETE FROM telehealth_private.job WHERE kind = 'meeting' AND clinic_id = 3; SELECT count(*) FROM telehealth_private.job WHERE kind = 'clinic'}), 1, 'as good as looked at');
+	$t->sql(q{INSERT INTO telehealth.disclosure_policy (clinic_id, target, fact, is_allowed) VALUES (0, 'mock', 'title', true)});
+	$t->sql('SELECT telehealth.resume_outbound()');
+	ok($t->drained(60), 'both go on');
+	is($t->sql($left), 0, 'P9: what clinic 0 says reaches the visits that were looked at before');
+}
 is($t->sql(q{SELECT telehealth.retry_dead_jobs()}), 0, 'nothing was given up');
 
 finish;
