@@ -65,3 +65,27 @@ FROM telehealth.explain_appointment(1) WHERE what <> 'now';
 DELETE FROM telehealth_private.job_history;
 DELETE FROM telehealth.appointment;
 DELETE FROM telehealth_private.job;
+
+/* What can only be a slip of the pen */
+SELECT t.* FROM unnest(ARRAY[
+	$$SELECT telehealth.connect_platform('mock', '{}', '{}', -3)$$,
+	$$SELECT telehealth.grant_role('pg_monitor', 'app', -1)$$,
+	$$SELECT set_config('telehealth.default_platform', 'skype', false)$$,
+	$$SELECT set_config('telehealth.default_platform', '', false)$$
+]) WITH ORDINALITY AS u (command, place), test.try(u.command) AS t
+ORDER BY u.place;
+ALTER SYSTEM SET telehealth.databases = 'a,,b';
+INSERT INTO telehealth.vendor_limit (vendor, name, value) VALUES ('zoom', 'medium_per_second', 60);
+SELECT count(*) FROM telehealth.health WHERE check_name = 'vendor_limits';
+INSERT INTO telehealth.vendor_limit (vendor, name, value) VALUES ('zoom', 'medium_per_secnd', 60), ('doom', 'light_per_second', 1);
+SELECT status, detail, hint FROM telehealth.health WHERE check_name = 'vendor_limits';
+DELETE FROM telehealth.vendor_limit;
+
+/* What waits for somebody is told before it is late */
+SELECT count(*) FROM telehealth.health WHERE check_name = 'jobs_held_up';
+INSERT INTO telehealth_private.job (kind, clinic_id, subject_id, priority, due_at, waiting_for) VALUES ('meeting', 1, 901, 2, now(), 'no_account');
+SELECT status, detail, hint FROM telehealth.health WHERE check_name = 'jobs_held_up';
+INSERT INTO telehealth_private.job (kind, clinic_id, subject_id, priority, due_at, waiting_for) VALUES ('meeting', 1, 902, 2, now(), 'no_host'),
+	('meeting', 1, 903, 2, now(), 'no_account'), ('meeting', 1, 904, 2, now(), 'rate_limited');
+SELECT status, detail, hint FROM telehealth.health WHERE check_name = 'jobs_held_up';
+DELETE FROM telehealth_private.job WHERE clinic_id = 1 AND subject_id > 900;

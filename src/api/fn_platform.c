@@ -93,6 +93,9 @@ connect_account(FunctionCallInfo fcinfo)
 
 	require_arguments(fcinfo, names);
 	clinic_id = PG_GETARG_INT64(3);
+	if (clinic_id < 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("clinic_id must not be negative")));
 	caller = th_access_require(TH_ACCESS_ADMIN, clinic_id);
 	platform = require_platform(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	given = PG_GETARG_JSONB_P(1);

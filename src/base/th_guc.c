@@ -6,6 +6,7 @@
 
 #include "miscadmin.h"
 #include "utils/guc.h"
+#include "utils/varlena.h"
 
 #include "base/th_debug.h"
 #include "base/th_guc.h"
@@ -75,6 +76,8 @@ char *th_guc_worker_role = NULL;
 static int64 clinic = 1;
 
 static bool check_clinic_id(char **newval, void **extra, GucSource source);
+static bool check_databases(char **newval, void **extra, GucSource source);
+static bool check_platform(char **newval, void **extra, GucSource source);
 static void assign_clinic_id(const char *newval, void *extra);
 
 /*
@@ -96,16 +99,18 @@ static const Row rows[] = {
 	INT("connect_timeout_ms", th_guc_connect_timeout_ms, 5000, 1, 600000,
 		PGC_SIGHUP, GUC_UNIT_MS,
 		"Limits how long connecting to a remote host may take."),
-	TEXT("databases", th_guc_databases, "*", PGC_SIGHUP, GUC_LIST_INPUT,
-		 "Lists the databases that are served; * is every one that has the extension."),
+	CHECKED("databases", th_guc_databases, "*", PGC_SIGHUP, GUC_LIST_INPUT,
+			check_databases, NULL,
+			"Lists the databases that are served; * is every one that has the extension."),
 #ifdef TH_DEBUG
 	TEXT("debug_crash_at", th_debug_crash_name, "", PGC_SUSET, 0,
 		 "Names the place where a process kills itself."),
 	TEXT("debug_waitpoint", th_debug_waitpoint_name, "", PGC_SUSET, 0,
 		 "Names the place where a process waits."),
 #endif
-	TEXT("default_platform", th_guc_default_platform, "zoom", PGC_SUSET, 0,
-		 "Sets the video platform when clinic and appointment name none."),
+	CHECKED("default_platform", th_guc_default_platform, "zoom", PGC_SUSET, 0,
+			check_platform, NULL,
+			"Sets the video platform when clinic and appointment name none."),
 	TEXT("environment", th_guc_environment, "", PGC_SUSET, 0,
 		 "Names this environment, to tell it apart from its copies."),
 	INT("history_days", th_guc_history_days, 30, 1, 36500, PGC_SIGHUP, 0,
@@ -238,4 +243,38 @@ static void
 assign_clinic_id(const char *newval, void *extra pg_attribute_unused())
 {
 	(void) read_clinic_id(newval, &clinic);
+}
+
+/* A list that cannot be read would serve nothing: the one before it stays. */
+static bool
+check_databases(char **newval, void **extra pg_attribute_unused(),
+				GucSource source pg_attribute_unused())
+{
+	char *text = pstrdup(*newval);
+	List *names = NIL;
+	bool is_list = SplitGUCList(text, ',', &names);
+
+	list_free(names);
+	pfree(text);
+	if (!is_list)
+		GUC_check_errdetail("List syntax is invalid.");
+	return is_list;
+}
+
+/* Names as in the constraints of the tables. */
+static bool
+check_platform(char **newval, void **extra pg_attribute_unused(),
+			   GucSource source pg_attribute_unused())
+{
+	static const char *const names[] = { "custom", "google_meet", "mock",
+										 "twilio", "zoom" };
+
+	for (size_t i = 0; i < lengthof(names); i++)
+	{
+		if (strcmp(*newval, names[i]) == 0)
+			return true;
+	}
+	GUC_check_errdetail(
+		"Platforms are custom, google_meet, mock, twilio and zoom.");
+	return false;
 }

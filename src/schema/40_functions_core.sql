@@ -221,6 +221,9 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed',
 			MESSAGE = CASE WHEN kind IS NULL THEN 'kind' ELSE 'clinic_id' END || ' must not be null';
 	END IF;
+	IF clinic_id < 0 THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'clinic_id must not be negative';
+	END IF;
 	IF kind NOT IN ('admin', 'app', 'reader', 'worker') THEN
 		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
 			MESSAGE = format('unknown kind "%s"', kind),

@@ -159,6 +159,10 @@ BEGIN
 			CASE WHEN 'webhook_secret' = ANY (v_names) THEN 'stored' ELSE 'no webhook secret: every delivery is refused' END,
 			CASE WHEN NOT 'webhook_secret' = ANY (v_names) THEN 'Connect again with the webhook_secret of the app.' END;
 	END IF;
+	IF current_setting('telehealth.mock')::boolean AND v_account.platform <> 'mock' THEN
+		RETURN QUERY SELECT 'mock', 'warning', 'meetings are made by the built-in mock, not here',
+			'Turn telehealth.mock off for real meetings.';
+	END IF;
 	RETURN QUERY SELECT 'environment', CASE WHEN v_held IS NULL THEN 'ok' ELSE 'error' END,
 		COALESCE(v_held || ': ' || telehealth_private.hint_reason(v_held), 'outward work is allowed'),
 		telehealth_private.hint(v_held);

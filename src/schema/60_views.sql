@@ -265,6 +265,18 @@ CREATE VIEW telehealth_private.health_accounts WITH (security_barrier = true) AS
 	FROM telehealth.account AS x
 	WHERE x.clinic_id = 0 OR telehealth.may_see(x.clinic_id, current_user)
 	UNION ALL
+	SELECT 9, 'jobs_held_up', 'warning', 'jobs that wait for somebody: ' || string_agg(format('%s %s', w.waiting_for, w.jobs), ', '),
+		'telehealth.job_status tells which.' || CASE WHEN count(*) = 1 THEN ' ' || telehealth_private.hint(min(w.waiting_for)) ELSE '' END
+	FROM (
+		SELECT j.waiting_for, count(*) AS jobs
+		FROM telehealth_private.job AS j
+		WHERE j.waiting_for IN ('no_account', 'no_host', 'credentials_refused', 'token_refused', 'scope_missing', 'key_missing')
+			AND j.dead_at IS NULL AND telehealth.may_see(j.clinic_id, current_user)
+		GROUP BY j.waiting_for
+		ORDER BY j.waiting_for
+	) AS w
+	HAVING count(*) > 0
+	UNION ALL
 	SELECT 10, 'webhook_secret', 'warning',
 		format('account %s of clinic %s has no webhook secret: every delivery is refused', x.id, x.clinic_id),
 		'Connect again with the webhook_secret of the app.'
@@ -273,6 +285,16 @@ CREATE VIEW telehealth_private.health_accounts WITH (security_barrier = true) AS
 		AND NOT EXISTS (
 			SELECT FROM telehealth_private.account_secret AS s
 			WHERE s.clinic_id = x.clinic_id AND s.account_id = x.id AND s.name = 'webhook_secret')
+	UNION ALL
+	SELECT 11, 'vendor_limits', 'warning',
+		'limits that are not known and change nothing: ' || string_agg(format('%s %s', l.vendor, l.name), ', ' ORDER BY l.vendor, l.name),
+		'Known are: ' || (SELECT string_agg(format('%s %s', b.vendor, b.name), ', ' ORDER BY b.vendor, b.name)
+			FROM telehealth_private.builtin_vendor_limit AS b) || '.'
+	FROM telehealth.vendor_limit AS l
+	WHERE NOT EXISTS (
+			SELECT FROM telehealth_private.builtin_vendor_limit AS b
+			WHERE b.vendor = l.vendor AND b.name = l.name)
+	HAVING count(*) > 0
 	UNION ALL
 	SELECT 11, 'quota', CASE WHEN count(*) > 0 THEN 'warning' ELSE 'ok' END,
 		CASE WHEN count(*) > 0 THEN 'hosts that used up a daily limit: ' || count(*) || ', until ' || max(q.quota_until)
