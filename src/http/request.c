@@ -48,7 +48,7 @@ th_http_end_name(ThHttpEnd end)
 		case TH_HTTP_REFUSED:
 			return "refused";
 		case TH_HTTP_NO_HOST:
-			return "no host";
+			return "host not found";
 		case TH_HTTP_NO_CONNECTION:
 			return "no connection";
 		case TH_HTTP_TLS_FAILED:

@@ -273,7 +273,7 @@ th_ical_write_start(StringInfo out, const char *method, const char *name)
 {
 	write_fixed(out, "BEGIN:VCALENDAR\r\n"
 					 "VERSION:2.0\r\n"
-					 "PRODID:-//telehealth//telehealth 0.1//EN\r\n"
+					 "PRODID:-//telehealth//telehealth " TH_VERSION "//EN\r\n"
 					 "CALSCALE:GREGORIAN\r\n");
 	write_text(out, "METHOD:", method);
 	write_text(out, "NAME:", name);
