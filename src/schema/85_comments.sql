@@ -133,9 +133,9 @@ COMMENT ON COLUMN telehealth.account.is_refused IS 'With a status other than con
 /* ---- telehealth.vendor_limit ---- */
 
 COMMENT ON TABLE telehealth.vendor_limit IS 'Your own values for limits of vendors; they override those shipped.';
-COMMENT ON COLUMN telehealth.vendor_limit.vendor IS 'zoom';
-COMMENT ON COLUMN telehealth.vendor_limit.name IS 'As in telehealth_private.builtin_vendor_limit.';
-COMMENT ON COLUMN telehealth.vendor_limit.value IS 'Above zero.';
+COMMENT ON COLUMN telehealth.vendor_limit.vendor IS 'Name of the platform whose limit it is: zoom.';
+COMMENT ON COLUMN telehealth.vendor_limit.name IS 'host_writes_per_day, light_per_second, medium_per_second, concurrent_requests, host_meetings_at_once or basic_host_minutes; another changes nothing.';
+COMMENT ON COLUMN telehealth.vendor_limit.value IS 'Requests, meetings or minutes, as the name says; above zero.';
 COMMENT ON COLUMN telehealth.vendor_limit.checked_on IS 'When somebody last made sure.';
 
 /* ---- telehealth.disclosure_policy ---- */
@@ -197,8 +197,8 @@ COMMENT ON COLUMN telehealth_private.builtin_platform.token_url IS 'Where tokens
 
 COMMENT ON TABLE telehealth_private.builtin_vendor_limit IS 'Limits of vendors as shipped; telehealth.vendor_limit overrides them.';
 COMMENT ON COLUMN telehealth_private.builtin_vendor_limit.vendor IS 'Whose limit.';
-COMMENT ON COLUMN telehealth_private.builtin_vendor_limit.name IS 'Which: per day, per second, or minutes.';
-COMMENT ON COLUMN telehealth_private.builtin_vendor_limit.value IS 'Requests or minutes, as the name says.';
+COMMENT ON COLUMN telehealth_private.builtin_vendor_limit.name IS 'What is limited, and of what: requests a day, requests a second, meetings at once, minutes.';
+COMMENT ON COLUMN telehealth_private.builtin_vendor_limit.value IS 'Requests, meetings or minutes, as the name says.';
 COMMENT ON COLUMN telehealth_private.builtin_vendor_limit.checked_on IS 'When the vendor last said so.';
 
 /* ---- telehealth_private.builtin_disclosure_policy ---- */
