@@ -199,11 +199,12 @@ CREATE VIEW telehealth_private.health_processes WITH (security_barrier = true) A
 	FROM (
 		SELECT w.state = 'running' AND w.held_reason IS DISTINCT FROM 'version_mismatch'
 				AND w.started_at < clock_timestamp() - interval '30 seconds' AS is_up,
-			NOT EXISTS (
+			/* the worker has the first hour of a day for it; the day itself may have none */
+			(clock_timestamp() AT TIME ZONE 'UTC')::time >= '01:00' AND NOT EXISTS (
 				SELECT FROM pg_catalog.pg_class AS c
 				JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 				WHERE n.nspname = 'telehealth_private' AND c.relname = 'job_history_'
-					|| to_char((clock_timestamp() AT TIME ZONE 'UTC') + interval '23 hours', 'YYYYMMDD')) AS has_no_partition,
+					|| to_char((clock_timestamp() AT TIME ZONE 'UTC') + interval '1 day', 'YYYYMMDD')) AS has_no_partition,
 			EXISTS (
 				SELECT FROM telehealth.audit_log AS l
 				WHERE l.chain_hash IS NULL AND l.at < clock_timestamp() - interval '30 seconds') AS is_chain_behind

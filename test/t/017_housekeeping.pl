@@ -54,7 +54,11 @@ my $tomorrow = 'telehealth_private.job_history_' . $t->sql(q{SELECT to_char((now
 $t->sql("ALTER FUNCTION telehealth_private.keep_history RENAME TO other;
 	ALTER EXTENSION telehealth DROP TABLE $tomorrow; DROP TABLE $tomorrow");
 my $logged = $t->log_size;
-ok($t->poll($health, 'error: the log of attempts has no partition for tomorrow', 20), 'W17: one that does not succeed turns it red');
+SKIP:
+{
+	skip 'in the first hour of a UTC day that may be late', 1 if $t->sql(q{SELECT extract(hour FROM now() AT TIME ZONE 'UTC')}) == 0;
+	ok($t->poll($health, 'error: the log of attempts has no partition for tomorrow', 20), 'W17: one that does not succeed turns it red');
+}
 ok(patiently(sub { $t->log_text($logged) =~ /function telehealth_private.keep_history.* does not exist/ }, 30), 'W17: and the log says why');
 $t->sql(q{SELECT telehealth.pause_outbound('x'); SELECT telehealth.resume_outbound()});
 ok($t->poll('SELECT count(*) FROM telehealth.audit_log WHERE chain_hash IS NULL', 0, 30), 'W17: another one goes on');

@@ -180,4 +180,24 @@ SQL
 	ok($t->poll("SELECT count(*) > $tried FROM telehealth_private.job_history", 't', 10), 'attempts are recorded');
 }
 
+# ---- a first visit soon after midnight in UTC: today's attempts have no partition of their own
+
+{
+	my $night = 'night';
+	step_clock($t->sql(q{SELECT extract(epoch FROM date_trunc('day', clock_timestamp() AT TIME ZONE 'UTC') + interval '24 hours 10 minutes')::bigint
+		- extract(epoch FROM clock_timestamp() AT TIME ZONE 'UTC')::bigint}));
+	$t->create_extension($night);
+	$t->sql("ALTER DATABASE $night SET telehealth.mock = on");
+	$t->await($t->insert_visit({ db => $night }), db => $night);
+	my $parts = q{SELECT string_agg(right(c.relname, 8), ' ' ORDER BY 1) FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+		WHERE i.inhparent = 'telehealth_private.job_history'::regclass AND c.relname !~ 'default'};
+	ok($t->poll($parts, $t->sql(q{SELECT to_char((clock_timestamp() AT TIME ZONE 'UTC') + interval '1 day', 'YYYYMMDD')}), 30, db => $night),
+		'W17: soon after midnight only the next day gets a partition');
+	my $health = q{SELECT status || ': ' || detail FROM telehealth.health WHERE check_name = 'housekeeping'};
+	step_clock(60);
+	is($t->sql($health, db => $night), 'ok: history and audit chain are kept', 'W17: which is no trouble');
+	step_clock(3600);
+	is($t->sql($health, db => $night), 'ok: history and audit chain are kept', 'W17: nor is it later');
+}
+
 finish;
