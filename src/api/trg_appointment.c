@@ -24,6 +24,7 @@
 #include "base/th_guc.h"
 #include "store/audit.h"
 #include "store/job.h"
+#include "store/meeting.h"
 #include "worker/wake.h"
 
 TH_SQL_FUNCTION(th_sql_appointment_mark);
@@ -141,6 +142,21 @@ is_meeting_touched(const Work *work, TupleTableSlot *old, TupleTableSlot *new)
 			return true;
 	}
 	return false;
+}
+
+/*
+ * True if somebody but the dispatcher wrote the link of a visit to come: an
+ * application that writes whole rows back may have read this one before the
+ * link was there.
+ */
+static bool
+is_link_touched(const Work *work, TupleTableSlot *old, TupleTableSlot *new,
+				const Visit *visit)
+{
+	return visit->wants && visit->ends_at > work->now &&
+		   !th_appointment_is_linking() &&
+		   (differs(work, old, new, TH_COLUMN_MEETING_ID) ||
+			differs(work, old, new, TH_COLUMN_JOIN_URL));
 }
 
 /* ---- deciding ---- */
@@ -284,7 +300,8 @@ look_at_update(Work *work, TupleTableSlot *old_slot, TupleTableSlot *new_slot)
 		((is_status_changed && new.status !=
 								   work->columns->completed &&new.status !=
 								   work->columns->no_show) ||
-		 is_meeting_touched(work, old_slot, new_slot)))
+		 is_meeting_touched(work, old_slot, new_slot) ||
+		 is_link_touched(work, old_slot, new_slot, &new)))
 		mark_changed(work, &old, &new);
 
 	if (is_status_changed || old.held_until != new.held_until)

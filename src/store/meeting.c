@@ -283,6 +283,15 @@ th_appointment_lock(const int64 *clinics, const int64 *ids, int n,
 	th_store_finish();
 }
 
+/* After an error it stays, until the next link, in a process that writes no other. */
+static bool is_linking = false;
+
+bool
+th_appointment_is_linking(void)
+{
+	return is_linking;
+}
+
 void
 th_appointment_link(const int64 *clinics, const int64 *ids,
 					const char *const *meeting_ids,
@@ -297,7 +306,9 @@ th_appointment_link(const int64 *clinics, const int64 *ids,
 	values[1] = th_array_int64(ids, n);
 	values[2] = th_array_text(meeting_ids, n);
 	values[3] = th_array_text(join_urls, n);
+	is_linking = true;
 	th_plan_run(&link_appointments, values, NULL, false);
+	is_linking = false;
 	th_store_finish();
 }
 

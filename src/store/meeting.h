@@ -85,6 +85,13 @@ extern void th_appointment_link(const int64 *clinics, const int64 *ids,
 								const char *const *join_urls, int n);
 
 /*
+ * True while th_appointment_link() writes, in this process: such a link needs
+ * no mark, which the settle around it would take away again. Whoever else
+ * changes a link has to be put right. Never throws.
+ */
+extern bool th_appointment_is_linking(void);
+
+/*
  * Cancels holds that ran out. For those not yet due, dues[i] is when they
  * are; 0 if there is nothing to wait for.
  */

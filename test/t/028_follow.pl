@@ -52,6 +52,23 @@ $t->await($_) for $visit, $begun;
 $t->await($other, clinic => 2);
 settled('three visits have meetings');
 
+# ---- the link
+
+# An application that writes whole rows back writes the link it once read: none.
+for my $set (q{join_url = NULL}, q{meeting_id = NULL, join_url = NULL}, q{join_url = 'https://elsewhere.example/j/1'}, q{meeting_id = '1'})
+{
+	follows("UPDATE telehealth.appointment SET $set WHERE clinic_id = 1 AND id = $visit", 0, "$set: is looked at, without a request");
+	is($t->sql("SELECT (a.meeting_id, a.join_url) IS NOT DISTINCT FROM (s.meeting_id, s.join_url) FROM telehealth.appointment AS a, telehealth.session AS s
+		WHERE a.clinic_id = 1 AND a.id = $visit AND s.appointment_id = a.id AND s.retired_at IS NULL AND s.clinic_id = a.clinic_id"), 't',
+		"$set: the link is put back");
+}
+$t->sql("UPDATE telehealth.appointment SET title = 'Knee', join_url = join_url WHERE clinic_id = 1 AND id = $visit");
+is($t->sql("SELECT count(*) FROM telehealth_private.job WHERE kind = 'meeting' AND clinic_id = 1 AND subject_id = $visit"), 0, 'a row written back as it is marks nothing');
+my $claimed = $t->sql('SELECT claimed FROM telehealth.worker_status');
+$t->await($t->insert_visit(provider_id => 4));
+ok($t->drained(60), 'a new visit settles');
+is($t->sql('SELECT claimed FROM telehealth.worker_status') - $claimed, 1, 'and was looked at once: the link that the dispatcher writes is no reason to look again');
+
 # ---- the host
 
 my $old = $t->session($visit);
