@@ -52,6 +52,7 @@ typedef struct ThPoolAccount
 	ThOrigin *origin;
 	ThOrigin *token_origin;
 	ThOrigin *fetch_origin; /* of the token request that runs */
+	struct ThCall *call;    /* of those; made once */
 
 	ThTokenState token_state;
 	char *token;

@@ -19,7 +19,7 @@
 /* Works that could not start for longer than this go back to the queue. */
 #define MAX_HOLD_US (2 * USECS_PER_SEC)
 
-/* Who an exchange belongs to. */
+/* Who an exchange belongs to; lives as long as that does. */
 typedef struct ThCall
 {
 	ThWork *work; /* NULL: a token request of account */
@@ -249,7 +249,6 @@ start_token(ThPoolAccount *account)
 {
 	ThPlatformAccount there = { 0 };
 	ThHttpRequest request;
-	ThCall *call = MemoryContextAllocZero(TopMemoryContext, sizeof(ThCall));
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext,
 												  "telehealth token request",
 												  ALLOCSET_SMALL_SIZES);
@@ -261,8 +260,11 @@ start_token(ThPoolAccount *account)
 	there.n_credentials = account->n_credentials;
 	there.timeout_ms = account->timeout_ms;
 	account->platform->build(TH_OP_TOKEN, &there, NULL, NULL, NULL, &request);
-	call->account = account;
-	send_request(&request, call);
+	if (account->call == NULL)
+		account->call = MemoryContextAllocZero(TopMemoryContext,
+											   sizeof(ThCall));
+	account->call->account = account;
+	send_request(&request, account->call);
 	account->token_state = TH_TOKEN_FETCHING;
 	account->fetch_origin = account->token_origin;
 	account->fetch_origin->in_flight++;
@@ -284,8 +286,8 @@ start_call(ThWork *work, TimestampTz now)
 {
 	ThPlatformAccount there = { 0 };
 	ThHttpRequest request;
-	ThCall *call = MemoryContextAllocZero(TopMemoryContext, sizeof(ThCall));
 	MemoryContext old = MemoryContextSwitchTo(work->context);
+	ThCall *call = palloc0_object(ThCall);
 
 	TH_WAITPOINT("before_send");
 	there.api_url = work->pool->api_url;
@@ -511,7 +513,6 @@ th_run_collect(TimestampTz now)
 			collect_token(call->account, result, now);
 		else
 			collect_work(call->work, result, now);
-		pfree(call);
 		MemoryContextReset(scratch);
 	}
 	MemoryContextSwitchTo(old);
