@@ -29,9 +29,9 @@ PLATFORM = mock platform zoom zoom_answer zoom_time zoom_verdict
 STORE = access account audit environment expand history job job_claim job_insert \
 	meeting owner plans policy session status table_size
 FLOW = ask credential meeting meeting_answer wish work
-WORKER = cycle database_list dispatcher expand launcher mailbox pool pool_quota \
-	pool_token process run settle shmem slot slot_control transaction \
-	utility_hook wake
+WORKER = cycle database_list dispatcher expand housekeeping launcher leave mailbox \
+	pool pool_quota pool_token process run settle shmem slot slot_control \
+	transaction utility_hook wake
 API = appointment_columns fn_access fn_calendar fn_core fn_meeting fn_operation \
 	fn_platform hint platform_options trg_appointment trg_related
 

@@ -26,6 +26,7 @@ INSERT INTO test.exempt VALUES
 	('telehealth_private.quota', 'rls', 'the dispatcher alone may read it'),
 	('telehealth.health', 'view', 'one row a check of the database'),
 	('telehealth.worker_status', 'view', 'one row a database'),
+	('telehealth.periodic_tasks', 'view', 'one row a task of the database'),
 	('telehealth_private.health_worker', 'view', 'part of health'),
 	('telehealth_private.health_processes', 'view', 'part of health'),
 	('telehealth_private.health_environment', 'view', 'part of health'),

@@ -20,6 +20,7 @@
 
 TH_SQL_FUNCTION(th_sql_caller);
 TH_SQL_FUNCTION(th_sql_elevated);
+TH_SQL_FUNCTION(th_sql_renew_grants);
 TH_SQL_FUNCTION(th_sql_require_kind);
 TH_SQL_FUNCTION(th_sql_require_owner);
 TH_SQL_FUNCTION(th_sql_role_grant_changed);
@@ -55,6 +56,14 @@ th_sql_require_owner(PG_FUNCTION_ARGS)
 				 errmsg("permission denied to %s",
 						text_to_cstring(PG_GETARG_TEXT_PP(0))),
 				 errhint("Ask a member of the role that owns the extension.")));
+	PG_RETURN_VOID();
+}
+
+Datum
+th_sql_renew_grants(PG_FUNCTION_ARGS)
+{
+	(void) fcinfo;
+	th_access_renew_grants();
 	PG_RETURN_VOID();
 }
 

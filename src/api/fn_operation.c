@@ -32,6 +32,7 @@ TH_SQL_FUNCTION(th_sql_mark);
 TH_SQL_FUNCTION(th_sql_wake);
 TH_SQL_FUNCTION(th_sql_wake_launcher);
 TH_SQL_FUNCTION(th_sql_worker_slots);
+TH_SQL_FUNCTION(th_sql_periodic_tasks);
 TH_SQL_FUNCTION(th_sql_reseal);
 TH_SQL_FUNCTION(th_sql_forget_keys);
 TH_SQL_FUNCTION(th_sql_key_status);
@@ -46,6 +47,8 @@ TH_SQL_FUNCTION(th_sql_hint_reason);
 
 #define SLOT_COLUMNS 19
 
+#define MIN_OVERDUE_MS 5000
+
 static const char *const state_names[] = {
 	[TH_SLOT_FREE] = "none",
 	[TH_SLOT_STARTING] = "starting",
@@ -54,6 +57,15 @@ static const char *const state_names[] = {
 	[TH_SLOT_PARKED] = "parked",
 	[TH_SLOT_FAILED] = "failed",
 	[TH_SLOT_OTHER_VERSION] = "version_mismatch",
+};
+
+static const char *const task_names[] = {
+	[TH_TASK_CLAIM] = "claim",
+	[TH_TASK_FULL_SCAN] = "full_scan",
+	[TH_TASK_HISTORY] = "history",
+	[TH_TASK_AUDIT_CHAIN] = "audit_chain",
+	[TH_TASK_VENDOR_LIMITS] = "vendor_limits",
+	[TH_TASK_CONNECTIONS] = "connections",
 };
 
 /* ---- marking and waking ---- */
@@ -236,6 +248,45 @@ th_sql_worker_slots(PG_FUNCTION_ARGS)
 	Assert(row.n == SLOT_COLUMNS);
 	tuplestore_putvalues(result->setResult, result->setDesc, row.values,
 						 row.nulls);
+	return (Datum) 0;
+}
+
+/*
+ * Late by two intervals; by five seconds at least, for a task that is done
+ * every few milliseconds waits for others now and then. A clock that is set
+ * makes nothing late.
+ */
+static bool
+is_overdue(const ThTaskTimes *times)
+{
+	return times->due_ms != 0 &&
+		   th_clock_monotonic_ms() >
+			   times->due_ms + Max(2 * (int64) times->every_ms, MIN_OVERDUE_MS);
+}
+
+/* One row a task of the dispatcher of this database, whether there is one or not. */
+Datum
+th_sql_periodic_tasks(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	ThSlotStatus *mine = palloc0_object(ThSlotStatus);
+
+	InitMaterializedSRF(fcinfo, 0);
+	(void) th_slot_read(MyDatabaseId, mine);
+	for (ThTask task = 0; task < TH_TASK_COUNT; task++)
+	{
+		const ThTaskTimes *times = &mine->figures.tasks[task];
+		Row row = { 0 };
+
+		add_text(&row, task_names[task]);
+		add_int32(&row, times->every_ms);
+		row.nulls[row.n - 1] = times->every_ms == 0;
+		add_time(&row, times->last_success_at);
+		add_time(&row, times->next_due_at);
+		row.values[row.n++] = BoolGetDatum(is_overdue(times));
+		tuplestore_putvalues(result->setResult, result->setDesc, row.values,
+							 row.nulls);
+	}
 	return (Datum) 0;
 }
 

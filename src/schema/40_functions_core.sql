@@ -87,11 +87,12 @@ AS $$
 DECLARE
 	v_reader CONSTANT text[] := ARRAY[
 		'USAGE ON SCHEMA telehealth',
-		'SELECT ON telehealth.health, telehealth.platform_status, telehealth.worker_status,'
+		'SELECT ON telehealth.health, telehealth.platform_status, telehealth.worker_status, telehealth.periodic_tasks,'
 			' telehealth.job_status, telehealth.dead_jobs, telehealth.upcoming_sessions, telehealth.not_ready,'
 			' telehealth.orphan_meetings, telehealth.duplicate_meetings',
 		'EXECUTE ON FUNCTION telehealth.current_clinic(), telehealth.may_see(bigint, name),'
 			' telehealth_private.may_administer(bigint, name), telehealth_private.worker_slots(), telehealth_private.key_status(),'
+			' telehealth_private.periodic_tasks(),'
 			' telehealth_private.outbound_held(), telehealth_private.system_identifier(),'
 			' telehealth_private.hint(text), telehealth_private.hint_reason(text),'
 			' telehealth_private.wants_meeting(telehealth.appointment_type, telehealth.appointment_status, boolean)'
@@ -159,6 +160,11 @@ BEGIN
 	END LOOP;
 END
 $$;
+
+/* At the end of an update, and of the restore of an older dump: roles may do what their kinds may do by now. */
+CREATE FUNCTION telehealth_private.renew_grants() RETURNS void
+	LANGUAGE C VOLATILE
+	AS 'MODULE_PATHNAME', 'th_sql_renew_grants';
 
 /* What an administrator granted beside is left alone. */
 CREATE FUNCTION telehealth_private.withdraw_grants(grantee regrole, kind text) RETURNS void

@@ -25,6 +25,17 @@ CREATE FUNCTION telehealth_private.worker_slots(
 	LANGUAGE C VOLATILE ROWS 1
 	AS 'MODULE_PATHNAME', 'th_sql_worker_slots';
 
+/* One row a task of that dispatcher. */
+CREATE FUNCTION telehealth_private.periodic_tasks(
+	OUT task text,
+	OUT every_ms integer,
+	OUT last_success_at timestamptz,
+	OUT next_due_at timestamptz,
+	OUT is_overdue boolean
+) RETURNS SETOF record
+	LANGUAGE C VOLATILE ROWS 6
+	AS 'MODULE_PATHNAME', 'th_sql_periodic_tasks';
+
 /* ---- keys ---- */
 
 CREATE FUNCTION telehealth_private.key_status(OUT source text, OUT state text, OUT is_in_data_directory boolean) RETURNS record
@@ -238,6 +249,8 @@ BEGIN
 	ON CONFLICT ON CONSTRAINT environment_pkey DO UPDATE
 	SET system_identifier = EXCLUDED.system_identifier, database_oid = EXCLUDED.database_oid,
 		environment = EXCLUDED.environment, adopted_at = now(), adopted_by = EXCLUDED.adopted_by;
+	/* the dump may be of an earlier version */
+	PERFORM telehealth_private.renew_grants();
 	v_marked := telehealth_private.mark_differing();
 	PERFORM telehealth_private.audit(0, 'adopt_environment', 'environment', NULL, jsonb_build_object('marked', v_marked));
 	PERFORM telehealth_private.wake();

@@ -11,6 +11,11 @@ CREATE VIEW telehealth.worker_status WITH (security_barrier = true) AS
 		w.shared_credentials, w.launcher_pid
 	FROM telehealth_private.worker_slots() AS w;
 
+CREATE VIEW telehealth.periodic_tasks WITH (security_barrier = true) AS
+	SELECT t.task, t.every_ms * interval '1 millisecond' AS every_interval, t.last_success_at, t.next_due_at,
+		t.is_overdue
+	FROM telehealth_private.periodic_tasks() AS t;
+
 CREATE VIEW telehealth.job_status WITH (security_barrier = true) AS
 	SELECT j.clinic_id, j.kind, j.subject_id,
 		CASE
@@ -190,25 +195,33 @@ CREATE VIEW telehealth_private.health_processes WITH (security_barrier = true) A
 		CASE WHEN h.shared_credentials > 0 THEN 'Give each database an app of its own: their tokens and limits interfere.' END
 	FROM telehealth_private.health_worker AS h
 	UNION ALL
-	SELECT 17, 'housekeeping', CASE WHEN k.is_up AND (k.has_no_partition OR k.is_chain_behind) THEN 'error' ELSE 'ok' END,
-		CASE WHEN NOT k.is_up THEN 'the worker has not been up for half a minute'
-			WHEN k.has_no_partition THEN 'the log of attempts has no partition for tomorrow'
-			WHEN k.is_chain_behind THEN 'rows of the audit log are not chained'
-			ELSE 'history and audit chain are kept' END,
-		CASE WHEN k.is_up AND (k.has_no_partition OR k.is_chain_behind) THEN 'The server log says why.' END
+	SELECT 17, 'housekeeping', CASE WHEN k.trouble IS NULL THEN 'ok' ELSE 'error' END,
+		CASE WHEN k.trouble IS NOT NULL THEN k.trouble
+			WHEN k.is_up THEN 'every task is done in time'
+			ELSE 'the worker has not been up for half a minute' END,
+		CASE WHEN k.trouble IS NOT NULL THEN 'The server log says why; see telehealth.periodic_tasks.' END
 	FROM (
-		SELECT w.state = 'running' AND w.held_reason IS DISTINCT FROM 'version_mismatch'
-				AND w.started_at < clock_timestamp() - interval '30 seconds' AS is_up,
+		SELECT u.is_up, NULLIF(concat_ws('; ',
+			CASE WHEN u.is_running THEN (
+				SELECT 'overdue: ' || string_agg(t.task, ', ' ORDER BY t.task)
+				FROM telehealth.periodic_tasks AS t
+				WHERE t.is_overdue) END,
 			/* the worker has the first hour of a day for it; the day itself may have none */
-			(clock_timestamp() AT TIME ZONE 'UTC')::time >= '01:00' AND NOT EXISTS (
+			CASE WHEN u.is_up AND (clock_timestamp() AT TIME ZONE 'UTC')::time >= '01:00' AND NOT EXISTS (
 				SELECT FROM pg_catalog.pg_class AS c
 				JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 				WHERE n.nspname = 'telehealth_private' AND c.relname = 'job_history_'
-					|| to_char((clock_timestamp() AT TIME ZONE 'UTC') + interval '1 day', 'YYYYMMDD')) AS has_no_partition,
-			EXISTS (
+					|| to_char((clock_timestamp() AT TIME ZONE 'UTC') + interval '1 day', 'YYYYMMDD'))
+				THEN 'the log of attempts has no partition for tomorrow' END,
+			CASE WHEN u.is_up AND EXISTS (
 				SELECT FROM telehealth.audit_log AS l
-				WHERE l.chain_hash IS NULL AND l.at < clock_timestamp() - interval '30 seconds') AS is_chain_behind
-		FROM telehealth_private.worker_slots() AS w
+				WHERE l.chain_hash IS NULL AND l.at < clock_timestamp() - interval '30 seconds')
+				THEN 'rows of the audit log are not chained' END), '') AS trouble
+		FROM (
+			SELECT w.state = 'running' AS is_running,
+				w.state = 'running' AND w.started_at < clock_timestamp() - interval '30 seconds' AS is_up
+			FROM telehealth_private.worker_slots() AS w
+		) AS u
 	) AS k;
 
 CREATE VIEW telehealth_private.health_environment WITH (security_barrier = true) AS

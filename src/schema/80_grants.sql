@@ -31,3 +31,5 @@ BEGIN
 	END LOOP;
 END
 $$;
+
+SELECT telehealth_private.renew_grants();

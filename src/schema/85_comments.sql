@@ -349,6 +349,7 @@ COMMENT ON FUNCTION telehealth_private.hint_reason(text) IS 'A reason for waitin
 COMMENT ON FUNCTION telehealth_private.audit(bigint, text, text, bigint, jsonb) IS 'Writes a row of the audit log for the caller.';
 COMMENT ON FUNCTION telehealth_private.grants_of(text) IS 'What one kind of role may do, as GRANT and REVOKE take it.';
 COMMENT ON FUNCTION telehealth_private.apply_grants(regrole, text) IS 'Makes the GRANTs of one kind of role.';
+COMMENT ON FUNCTION telehealth_private.renew_grants() IS 'Makes the GRANTs of every role that has a grant anew, in a way that dumps keep. For updates and restores.';
 COMMENT ON FUNCTION telehealth_private.withdraw_grants(regrole, text) IS 'Takes the GRANTs of one kind of role away.';
 COMMENT ON FUNCTION telehealth_private.tidy_grants() IS 'Removes the grants of dropped roles, and renames those of renamed ones.';
 COMMENT ON FUNCTION telehealth_private.check_grant(regrole, text, bigint) IS 'The name of a role that may be granted something. Errors: 22004, 22023, 42704, 0LP01.';
@@ -369,6 +370,7 @@ COMMENT ON FUNCTION telehealth_private.audit_text(telehealth.audit_log) IS 'What
 COMMENT ON FUNCTION telehealth_private.keep_history(timestamptz, integer, integer) IS 'Makes the next daily partitions of job_history, drops those older than so many days, and removes at most so many such rows of the default one. For the dispatcher, as the owner.';
 COMMENT ON FUNCTION telehealth_private.chain_audit(integer) IS 'Chains at most so many audit rows by hash; returns their number. For the dispatcher.';
 COMMENT ON FUNCTION telehealth_private.worker_slots() IS 'The dispatcher of this database as shared memory tells; one row, also when there is none.';
+COMMENT ON FUNCTION telehealth_private.periodic_tasks() IS 'The periodic tasks of that dispatcher as shared memory tells.';
 COMMENT ON FUNCTION telehealth_private.key_status() IS 'Where the keys come from (for those who may read all settings) and whether they can be read.';
 COMMENT ON FUNCTION telehealth_private.reseal(bytea, text) IS 'An envelope sealed anew with the first key; null if it is already. Errors: TH001, XX001.';
 COMMENT ON FUNCTION telehealth_private.forget_keys() IS 'Lets this session read the key ring again.';
@@ -429,6 +431,15 @@ COMMENT ON COLUMN telehealth.worker_status.last_error_at IS 'Its last error.';
 COMMENT ON COLUMN telehealth.worker_status.last_sqlstate IS 'SQLSTATE of that.';
 COMMENT ON COLUMN telehealth.worker_status.shared_credentials IS 'Other databases of this server that use one of its credentials.';
 COMMENT ON COLUMN telehealth.worker_status.launcher_pid IS 'Process of the launcher.';
+
+/* ---- telehealth.periodic_tasks ---- */
+
+COMMENT ON VIEW telehealth.periodic_tasks IS 'What the dispatcher of this database does now and then: one row a task, also when there is no dispatcher.';
+COMMENT ON COLUMN telehealth.periodic_tasks.task IS 'claim, full_scan, history, audit_chain, vendor_limits, connections.';
+COMMENT ON COLUMN telehealth.periodic_tasks.every_interval IS 'How often it is done.';
+COMMENT ON COLUMN telehealth.periodic_tasks.last_success_at IS 'When it last succeeded, since the database has a dispatcher.';
+COMMENT ON COLUMN telehealth.periodic_tasks.next_due_at IS 'When it is due by that.';
+COMMENT ON COLUMN telehealth.periodic_tasks.is_overdue IS 'True if it is late by two intervals: health says so while the worker runs.';
 
 /* ---- telehealth.job_status ---- */
 

@@ -10,6 +10,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -21,6 +22,7 @@
 
 #include "store/access.h"
 #include "store/owner.h"
+#include "store/plans.h"
 
 typedef struct Grant
 {
@@ -34,6 +36,14 @@ static const char *const kind_names[] = {
 	[TH_ACCESS_APP] = "app",
 	[TH_ACCESS_ADMIN] = "admin",
 	[TH_ACCESS_WORKER] = "worker",
+};
+
+static ThPlan renew_grants = {
+	.text = "SELECT telehealth_private.apply_grants(q.role, q.kind) FROM ("
+			"SELECT DISTINCT r.oid::regrole AS role, g.kind"
+			" FROM telehealth_private.role_grant AS g"
+			" JOIN pg_catalog.pg_roles AS r"
+			" ON r.oid = g.grantee_oid AND r.rolname = g.grantee) AS q"
 };
 
 /* What is remembered, as of "known_as_of"; valid while nothing changed since. */
@@ -328,4 +338,23 @@ th_access_require(ThAccessKind kind, int64 clinic_id)
 						 quote_literal_cstr(GetUserNameFromId(caller, false)),
 						 kind_names[kind], clinic_id)));
 	return caller;
+}
+
+void
+th_access_renew_grants(void)
+{
+	bool was_creating = creating_extension;
+
+	th_store_connect();
+	PG_TRY();
+	{
+		creating_extension = false;
+		th_plan_run(&renew_grants, NULL, NULL, false);
+	}
+	PG_FINALLY();
+	{
+		creating_extension = was_creating;
+	}
+	PG_END_TRY();
+	th_store_finish();
 }

@@ -54,4 +54,11 @@ extern void th_access_leave(Oid former);
 /* The caller if it has "kind" in the clinic. Errors: 42501. */
 extern Oid th_access_require(ThAccessKind kind, int64 clinic_id);
 
+/*
+ * Gives the roles of role_grant what their kinds may do by now. Not as part
+ * of the script that runs it: what a script grants is left out of dumps.
+ * Where: at the end of an update or restore. Errors: any.
+ */
+extern void th_access_renew_grants(void);
+
 #endif /* TH_STORE_ACCESS_H */

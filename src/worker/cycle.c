@@ -483,30 +483,41 @@ th_cycle_start(ThCycleReport *report)
 	th_transaction_commit();
 }
 
-void
+bool
 th_cycle_keep_history(void)
 {
 	ThCycleReport report;
 
 	/* tables are made and dropped: their locks go before the rest begins */
 	if (!begin("history", &report))
-		return;
+		return false;
 	th_history_keep(th_clock_now());
 	th_transaction_commit();
+	return true;
 }
 
 bool
-th_cycle_chain_audit(void)
+th_cycle_chain_audit(bool *has_more)
 {
 	ThCycleReport report;
-	bool has_more;
 
 	if (!begin("audit", &report))
 		return false;
-	has_more = th_audit_chain(AUDIT_BATCH) == AUDIT_BATCH;
+	*has_more = th_audit_chain(AUDIT_BATCH) == AUDIT_BATCH;
+	th_transaction_commit();
+	return true;
+}
+
+bool
+th_cycle_read_limits(void)
+{
+	ThCycleReport report;
+
+	if (!begin("limits", &report))
+		return false;
 	th_pool_read_limits();
 	th_transaction_commit();
-	return has_more;
+	return true;
 }
 
 void

@@ -7,6 +7,9 @@
 
 #include "worker/slot.h"
 
+/* How often a claim looks at all that is due, whatever it knows. */
+#define TH_FULL_SCAN_MS 60000
+
 /* What a cycle found. */
 typedef struct ThCycleReport
 {
@@ -51,11 +54,14 @@ extern bool th_cycle_settle_singly(void);
 /* First transaction of a process: leases of a predecessor end, counters are read. */
 extern void th_cycle_start(ThCycleReport *report);
 
-/* Housekeeping, now and then, a short transaction: partitions of job_history. */
-extern void th_cycle_keep_history(void);
-
-/* The same: audit chain, limits of vendors. True if more is to be chained. */
-extern bool th_cycle_chain_audit(void);
+/*
+ * Housekeeping, each in a short transaction: partitions of job_history, the
+ * audit chain (*has_more if not to its end), limits of vendors. False if the
+ * library is of another version than the extension, or that is gone.
+ */
+extern bool th_cycle_keep_history(void);
+extern bool th_cycle_chain_audit(bool *has_more);
+extern bool th_cycle_read_limits(void);
 
 /* Moves what is due to be due as much earlier as the clock was set back. */
 extern void th_cycle_clock_set_back(int64 back_us);

@@ -10,16 +10,15 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
-#include "storage/proc.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
+#include "utils/wait_event.h"
 
 #include "base/compat.h"
 #include "base/th_clock.h"
@@ -28,6 +27,8 @@
 #include "http/waitset.h"
 #include "worker/cycle.h"
 #include "worker/dispatcher.h"
+#include "worker/housekeeping.h"
+#include "worker/leave.h"
 #include "worker/pool.h"
 #include "worker/process.h"
 #include "worker/run.h"
@@ -37,18 +38,8 @@
 /* Cycles that fail in a row before a clean process takes over. */
 #define MAX_FAILED_CYCLES 5
 
-/* At SIGTERM: how long running calls may still end. */
-#define DRAIN_MS 300
-
-#define HOUSEKEEPING_MS 10000
-#define FULL_SCAN_MS 60000
-
 /* A claim that found nothing is not repeated sooner, however often we are woken. */
 #define EMPTY_CLAIM_MS 2
-
-/* What the wall clock may lose against the other between two turns. */
-#define CLOCK_STEP_US USECS_PER_SEC
-#define CLOCK_READ_MS 100
 
 /* With so many calls running, transactions are so far apart. */
 #define GATHER_CALLS 8
@@ -66,8 +57,6 @@ typedef struct Loop
 	ThSlotFigures figures;
 	uint32 wait_event;
 	int64 next_poll_ms; /* monotonic, as all below */
-	int64 next_history_ms;
-	int64 next_audit_ms;
 	int64 next_full_scan_ms;
 	int64 last_empty_ms;
 	TimestampTz next_due; /* of what was settled to be due later; 0: unknown */
@@ -81,7 +70,6 @@ typedef struct Loop
 	int n_kept; /* finished works whose rows applications hold */
 	int64 kept_wait_ms;
 	int64 next_kept_ms;
-	TimestampTz clock_base; /* wall clock where the monotonic one is zero */
 	char held[96];
 } Loop;
 
@@ -93,31 +81,6 @@ enter_phase(Loop *loop, const char *phase)
 	loop->figures.in_flight = th_http_running(loop->engine);
 	loop->figures.waiting = th_run_ready();
 	th_slot_publish(&loop->figures);
-}
-
-static void
-pin_setting(const char *name, const char *value)
-{
-	SetConfigOption(name, value, PGC_USERSET, PGC_S_OVERRIDE);
-}
-
-/*
- * Whatever the database's defaults are, our statements mean the same. Plans
- * of the queue must not depend on how many rows it had when they were made.
- */
-static void
-pin_settings(void)
-{
-	pin_setting("search_path", "pg_catalog, pg_temp");
-	pin_setting("default_transaction_isolation", "read committed");
-	pin_setting("default_transaction_read_only", "off");
-	pin_setting("lock_timeout", "1s");
-	pin_setting("statement_timeout", "0");
-	pin_setting("plan_cache_mode", "force_generic_plan");
-	pin_setting("enable_seqscan", "off");
-	pin_setting("enable_hashjoin", "off");
-	pin_setting("enable_mergejoin", "off");
-	pin_setting("jit", "off");
 }
 
 /* A claim came back full or a job is due again, and there is memory for it. */
@@ -265,29 +228,6 @@ begin_work(Loop *loop, ThCycleReport *report)
 	loop->is_begun = !report->is_version_wrong;
 }
 
-/* Lets running calls end for a moment, gives the rest back, and settles. */
-static void
-drain(void)
-{
-	int64 deadline = th_clock_monotonic_ms() + DRAIN_MS;
-	ThHttpEngine *engine = th_http_engine();
-	ThCycleReport report;
-
-	while (th_http_running(engine) > 0 && th_clock_monotonic_ms() < deadline)
-	{
-		(void) WaitLatchOrSocket(MyLatch,
-								 WL_SOCKET_READABLE | WL_TIMEOUT |
-									 WL_EXIT_ON_PM_DEATH,
-								 th_http_descriptor(engine), 10,
-								 PG_WAIT_EXTENSION);
-		th_http_drive(engine);
-		th_run_collect(th_clock_now());
-	}
-	th_run_abandon(th_clock_now());
-	if (th_run_finished() > 0)
-		th_cycle_run(false, false, &report);
-}
-
 /* What a cycle did, for worker_status and for the next turn. */
 static void
 note_cycle(Loop *loop, const ThCycleReport *report)
@@ -311,14 +251,18 @@ note_cycle(Loop *loop, const ThCycleReport *report)
 static void
 note_claim(Loop *loop, const ThCycleReport *report, bool is_full, int64 now_ms)
 {
+	ThTaskTimes *tasks = loop->figures.tasks;
+
 	loop->wants_claim = false;
 	loop->next_poll_ms = now_ms + th_guc_poll_interval_ms;
+	th_housekeeping_done(&tasks[TH_TASK_CLAIM], th_guc_poll_interval_ms);
 	if (report->claimed == 0)
 		loop->last_empty_ms = now_ms;
 	if (is_full)
 	{
 		loop->wants_full_scan = false;
-		loop->next_full_scan_ms = now_ms + FULL_SCAN_MS;
+		loop->next_full_scan_ms = now_ms + TH_FULL_SCAN_MS;
+		th_housekeeping_done(&tasks[TH_TASK_FULL_SCAN], TH_FULL_SCAN_MS);
 	}
 }
 
@@ -369,89 +313,8 @@ run_cycle(Loop *loop)
 		ereport(LOG, (errcode(ERRCODE_SUCCESSFUL_COMPLETION),
 					  errmsg("telehealth dispatcher starts anew: settings of "
 							 "its database have changed")));
-		drain();
-		th_process_leave();
+		th_leave_anew();
 	}
-}
-
-/*
- * SIGTERM: what ended is settled, what runs gets a moment, the rest goes
- * back to the queue. The flag is down meanwhile so that the transaction can
- * run; another SIGTERM ends us at once. What cannot be settled is found by
- * the next process: leases end, intents are looked up.
- */
-static void
-stop_on_request(void)
-{
-	if (ProcDiePending)
-	{
-		MemoryContext context = CurrentMemoryContext;
-
-		ProcDiePending = false;
-		PG_TRY();
-		{
-			drain();
-		}
-		PG_CATCH();
-		{
-			MemoryContextSwitchTo(context);
-			EmitErrorReport();
-			FlushErrorState();
-			AbortCurrentTransaction();
-		}
-		PG_END_TRY();
-		ProcDiePending = true;
-		InterruptPending = true;
-	}
-	CHECK_FOR_INTERRUPTS();
-	if (th_slot_must_stop())
-	{
-		drain();
-		proc_exit(0);
-	}
-}
-
-/*
- * The wall clock where the monotonic one is zero. Both are read again if the
- * process was stopped between them: that would look like a step.
- */
-static TimestampTz
-clock_base(void)
-{
-	TimestampTz now;
-	int64 before_ms;
-	int64 after_ms;
-
-	do
-	{
-		before_ms = th_clock_monotonic_ms();
-		now = th_clock_now();
-		after_ms = th_clock_monotonic_ms();
-	} while (after_ms - before_ms > CLOCK_READ_MS);
-	return now - after_ms * 1000;
-}
-
-/*
- * What is due would wait as long as the clock was set back, and so would all
- * that this process remembers as times: it begins anew. A clock set forward
- * ends waits early, which does no harm.
- */
-static void
-follow_clock(Loop *loop)
-{
-	TimestampTz base = clock_base();
-	int64 back_us = loop->clock_base - base;
-
-	loop->clock_base = base;
-	if (back_us < CLOCK_STEP_US)
-		return;
-	ereport(LOG, (errcode(ERRCODE_SUCCESSFUL_COMPLETION),
-				  errmsg("telehealth dispatcher starts anew: the clock was set "
-						 "back by " INT64_FORMAT " s",
-						 back_us / USECS_PER_SEC)));
-	th_cycle_clock_set_back(back_us);
-	drain();
-	th_process_leave();
 }
 
 static void
@@ -462,25 +325,6 @@ reload_settings(Loop *loop)
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
 	th_http_reload(loop->engine);
-}
-
-static void
-housekeep(Loop *loop)
-{
-	int64 now_ms = th_clock_monotonic_ms();
-
-	/* each by its own time: one that fails must not stop the other */
-	if (now_ms >= loop->next_history_ms)
-	{
-		loop->next_history_ms = now_ms + HOUSEKEEPING_MS;
-		th_cycle_keep_history();
-	}
-	if (now_ms < loop->next_audit_ms)
-		return;
-	loop->next_audit_ms = now_ms + HOUSEKEEPING_MS;
-	if (th_cycle_chain_audit())
-		loop->next_audit_ms = now_ms;
-	th_http_trim(loop->engine);
 }
 
 /*
@@ -508,8 +352,8 @@ turn(Loop *loop)
 		loop->wants_full_scan = true;
 	if (th_cycle_take_mail())
 		loop->wants_claim = loop->has_mail = true;
-	stop_on_request();
-	follow_clock(loop);
+	th_leave_if_asked();
+	th_leave_if_clock_set_back();
 	reload_settings(loop);
 	th_http_drive(loop->engine);
 	th_run_collect(th_clock_now());
@@ -521,7 +365,7 @@ turn(Loop *loop)
 	run_cycle(loop);
 	th_run_start(loop->held[0] == '\0' ? NULL : loop->held, th_clock_now());
 	th_http_drive(loop->engine);
-	housekeep(loop);
+	th_housekeeping_run(loop->figures.tasks, loop->engine);
 	MemoryContextReset(loop->context);
 }
 
@@ -560,7 +404,7 @@ start(Loop *loop)
 	ThCycleReport report;
 
 	memset(loop, 0, sizeof(*loop));
-	pin_settings();
+	th_process_pin_settings();
 	loop->context = AllocSetContextCreate(TopMemoryContext, "telehealth cycle",
 										  ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(loop->context);
@@ -570,10 +414,9 @@ start(Loop *loop)
 	th_slot_set_present();
 	loop->engine = th_http_engine();
 	loop->waitset = th_http_waitset_create(th_http_descriptor(loop->engine));
-	loop->next_history_ms = th_clock_monotonic_ms() + HOUSEKEEPING_MS;
-	loop->next_audit_ms = loop->next_history_ms;
+	th_housekeeping_start(loop->figures.tasks);
 	loop->wants_claim = loop->wants_full_scan = true;
-	loop->clock_base = clock_base();
+	th_leave_if_clock_set_back();
 }
 
 void

@@ -94,3 +94,28 @@ th_process_start(Datum main_arg, const char *type)
 	SetConfigOption("application_name", type, PGC_USERSET, PGC_S_OVERRIDE);
 	error_context_stack = &hiding;
 }
+
+static void
+pin_setting(const char *name, const char *value)
+{
+	SetConfigOption(name, value, PGC_USERSET, PGC_S_OVERRIDE);
+}
+
+/*
+ * Whatever the database's defaults are, our statements mean the same. Plans
+ * of the queue must not depend on how many rows it had when they were made.
+ */
+void
+th_process_pin_settings(void)
+{
+	pin_setting("search_path", "pg_catalog, pg_temp");
+	pin_setting("default_transaction_isolation", "read committed");
+	pin_setting("default_transaction_read_only", "off");
+	pin_setting("lock_timeout", "1s");
+	pin_setting("statement_timeout", "0");
+	pin_setting("plan_cache_mode", "force_generic_plan");
+	pin_setting("enable_seqscan", "off");
+	pin_setting("enable_hashjoin", "off");
+	pin_setting("enable_mergejoin", "off");
+	pin_setting("jit", "off");
+}

@@ -34,4 +34,10 @@ extern void th_process_start(Datum main_arg, const char *type);
  */
 extern void th_process_leave(void);
 
+/*
+ * Whatever the database's defaults are, the statements of this process mean
+ * the same. Where: a worker's process, once.
+ */
+extern void th_process_pin_settings(void);
+
 #endif /* TH_WORKER_PROCESS_H */

@@ -13,6 +13,8 @@
 
 #include "datatype/timestamp.h"
 
+#include "worker/task.h"
+
 #define TH_MAX_SLOTS 64
 #define TH_MAX_FINGERPRINTS 16
 
@@ -40,6 +42,7 @@ typedef struct ThSlotFigures
 	int64 failed;
 	int64 cycles;
 	int64 wakes;
+	ThTaskTimes tasks[TH_TASK_COUNT];
 	TimestampTz last_cycle_at;
 	TimestampTz last_error_at;
 	char last_sqlstate[6];

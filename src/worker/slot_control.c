@@ -120,6 +120,8 @@ th_slot_claim(Oid database, int failures, uint32 *generation)
 	{
 		ThSharedSlot *slot = &th_shared->slots[choice];
 
+		ThTaskTimes tasks[TH_TASK_COUNT];
+
 		*generation = ++slot->generation;
 		slot->state = TH_SLOT_STARTING;
 		slot->started_at = now;
@@ -127,7 +129,10 @@ th_slot_claim(Oid database, int failures, uint32 *generation)
 		slot->failures = failures;
 		slot->was_asked = false;
 		slot->was_present = false;
+		/* what a predecessor in this database did; a free slot has none */
+		memcpy(tasks, slot->figures.tasks, sizeof(tasks));
 		memset(&slot->figures, 0, sizeof(ThSlotFigures));
+		memcpy(slot->figures.tasks, tasks, sizeof(tasks));
 		pg_atomic_write_u32(&slot->database, database);
 	}
 	LWLockRelease(th_slot_lock);

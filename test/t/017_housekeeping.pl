@@ -48,8 +48,25 @@ SKIP:
 # ---- W17: what is done now and then, and is not
 
 my $health = q{SELECT status || ': ' || detail FROM telehealth.health WHERE check_name = 'housekeeping'};
-my $kept = 'ok: history and audit chain are kept';
+my $overdue = q{SELECT COALESCE(string_agg(task, ', ' ORDER BY task), 'none') FROM telehealth.periodic_tasks WHERE is_overdue};
+my $kept = 'ok: every task is done in time';
 ok($t->poll($health, $kept, 60), 'W17: health says that housekeeping is done');
+is($t->sql(q{SELECT string_agg(task || ' ' || extract(epoch FROM every_interval)::integer, ', ' ORDER BY task) FROM telehealth.periodic_tasks}),
+	'audit_chain 10, claim 1, connections 10, full_scan 60, history 10, vendor_limits 10', 'W17: a view has each task and its interval');
+is($t->sql(q{SELECT count(*) FROM telehealth.periodic_tasks
+	WHERE last_success_at > now() - every_interval - interval '2 seconds' AND next_due_at = last_success_at + every_interval AND NOT is_overdue}),
+	6, 'W17: when each was done last, and when it is due');
+SKIP:
+{
+	skip 'needs a build with TH_DEBUG=1', 4 if !$t->is_debug;
+	$t->reload_conf('telehealth.debug_waitpoint' => 'before_settle');
+	ok($t->poll($overdue, 'claim', 9), 'W17: a dispatcher that hangs is late by two intervals');
+	is($t->sql($health), 'error: overdue: claim', 'W17: health is red and names what');
+	$t->reload_conf('telehealth.debug_waitpoint' => '');
+	ok($t->poll($overdue, 'none', 10), 'W17: until it goes on');
+	is($t->sql($health), $kept, 'W17: and health is green');
+}
+
 my $tomorrow = 'telehealth_private.job_history_' . $t->sql(q{SELECT to_char((now() AT TIME ZONE 'UTC') + interval '1 day', 'YYYYMMDD')});
 $t->sql("ALTER FUNCTION telehealth_private.keep_history RENAME TO other;
 	ALTER EXTENSION telehealth DROP TABLE $tomorrow; DROP TABLE $tomorrow");
@@ -63,11 +80,18 @@ ok(patiently(sub { $t->log_text($logged) =~ /function telehealth_private.keep_hi
 $t->sql(q{SELECT telehealth.pause_outbound('x'); SELECT telehealth.resume_outbound()});
 ok($t->poll('SELECT count(*) FROM telehealth.audit_log WHERE chain_hash IS NULL', 0, 30), 'W17: another one goes on');
 $t->await_ok($t->insert_visit, 'W17: and so does the work');
+is($t->dispatcher_pid, $pid, 'W17: of the same process');
+my $last = $t->sql(q{SELECT last_success_at FROM telehealth.periodic_tasks WHERE task = 'history'});
 $t->sql(q{ALTER FUNCTION telehealth_private.chain_audit RENAME TO another; SELECT telehealth.pause_outbound('x'); SELECT telehealth.resume_outbound()});
+$t->sql("SELECT pg_terminate_backend($pid)");
+ok($t->poll("SELECT state = 'running' AND pid <> $pid FROM telehealth.worker_status", 't', 20), 'W17: the next process');
+is($t->sql(q{SELECT last_success_at FROM telehealth.periodic_tasks WHERE task = 'history'}), $last, 'W17: knows when it was done last');
+ok($t->poll("$overdue AND task = 'history'", 'history', 35), 'W17: a task that fails is late by two intervals');
+like($t->sql($health), qr/^error: overdue: (?:audit_chain, )?history\b/, 'W17: health names it');
 $t->sql('ALTER FUNCTION telehealth_private.other RENAME TO keep_history');
 ok($t->poll("SELECT to_regclass('$tomorrow') IS NOT NULL", 't', 30), 'W17: it is made up for');
-is($t->dispatcher_pid, $pid, 'W17: by the same process');
-ok($t->poll($health, 'error: rows of the audit log are not chained', 50), 'W17: an audit chain that stays behind turns health red');
+ok($t->poll("$overdue AND task = 'history'", 'none', 10), 'W17: and no more overdue');
+ok($t->poll($health, 'error: overdue: audit_chain; rows of the audit log are not chained', 50), 'W17: an audit chain that stays behind turns health red');
 $t->sql('ALTER FUNCTION telehealth_private.another RENAME TO chain_audit');
 ok($t->poll($health, $kept, 30), 'W17: until it is made up for');
 

@@ -28,7 +28,7 @@ my %RELATION = (
 	(map { ("telehealth.$_" => 'configured') } qw(clinic disclosure_policy vendor_limit)),
 	(map { ("telehealth.$_" => 'shown') } qw(session account)),
 	'telehealth.audit_log' => 'audit',
-	(map { ("telehealth.$_" => 'view') } qw(health platform_status worker_status job_status dead_jobs upcoming_sessions
+	(map { ("telehealth.$_" => 'view') } qw(health platform_status worker_status periodic_tasks job_status dead_jobs upcoming_sessions
 		not_ready orphan_meetings duplicate_meetings)),
 	(map { ("telehealth.${_}_id_seq" => 'inside') } qw(clinic provider patient appointment session account audit_log)),
 	(map { ("telehealth_private.$_" => 'inside') } qw(account_secret token_cache session_secret builtin_platform

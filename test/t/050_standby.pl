@@ -35,7 +35,7 @@ for my $query (
 	"SELECT count(*) > 1 FROM telehealth.explain_appointment($seen)",
 	"SELECT (telehealth.await_meeting($seen, '1 s')).join_url ~ '^https'",
 	"SELECT telehealth.may_see(1, current_user)",
-	map { "SELECT count(*) >= 0 FROM telehealth.$_" } qw(health worker_status platform_status job_status dead_jobs
+	map { "SELECT count(*) >= 0 FROM telehealth.$_" } qw(health worker_status periodic_tasks platform_status job_status dead_jobs
 		upcoming_sessions not_ready orphan_meetings duplicate_meetings))
 {
 	is($standby->sql($query), 't', "D1: a standby answers $query");

@@ -86,6 +86,9 @@ SQL
 		3, "D5: $from: grants know their roles");
 	ok($t->poll(q{SELECT state FROM telehealth.worker_status}, 'running', 10, db => $db), "D6: $from: the worker goes on by itself");
 
+	is($t->sql("SET ROLE $_; SELECT count(*) > 5 FROM telehealth.health; SELECT count(*) FROM telehealth.periodic_tasks", db => $db), "t\n6",
+		"D5: $from: $_ may see what is new in views") for qw(desk boss analyst);
+
 	# what roles were granted is no fact of the script: compared on its own
 	my $rights = q{SELECT string_agg(a.rolname || c.oid::regclass || (x).privilege_type, ' ' ORDER BY a.rolname, c.oid::regclass::text, (x).privilege_type)
 		FROM pg_class AS c, aclexplode(c.relacl) AS x JOIN pg_roles AS a ON a.oid = x.grantee WHERE a.rolname IN ('desk', 'boss', 'analyst')
@@ -123,6 +126,8 @@ SQL
 		$t->command_ok([ 'pg_restore', @at, '--exit-on-error', '-d', $copy, $dump ], "D4: $from: its dump is restored into $now");
 	}
 	is($t->sql('SELECT count(*) FROM telehealth.appointment', db => $copy), 6, "D2: $from: with its rows");
+	$t->sql('SELECT telehealth.adopt_environment()', db => $copy);
+	is($t->sql('SET ROLE analyst; SELECT count(*) > 5 FROM telehealth.health', db => $copy), 't', "D4: $from: and its roles may see what is new");
 	same_facts_ok([ grep { !/(desk|boss|analyst)=/ } @{ facts($t, $copy) } ], [ grep { !/(desk|boss|analyst)=/ } @{ facts($t, $carried) } ],
 		"D5: $from: and the present catalogue");
 	$t->sql("DROP DATABASE $_") for $copy, $carried;
