@@ -116,8 +116,9 @@ clock_base(void)
 
 /*
  * What is due would wait as long as the clock was set back, and so would all
- * that this process remembers as times: it begins anew. A clock set forward
- * ends waits early, which does no harm.
+ * that this process remembers as times: it begins anew. If that fails it is
+ * tried again at the next turn. A clock set forward ends waits early, which
+ * does no harm.
  */
 void
 th_leave_if_clock_set_back(void)
@@ -126,9 +127,11 @@ th_leave_if_clock_set_back(void)
 	TimestampTz base = clock_base();
 	int64 back_us = former == 0 ? 0 : former - base;
 
-	former = base;
 	if (back_us < CLOCK_STEP_US)
+	{
+		former = base;
 		return;
+	}
 	ereport(LOG, (errcode(ERRCODE_SUCCESSFUL_COMPLETION),
 				  errmsg("telehealth dispatcher starts anew: the clock was set "
 						 "back by " INT64_FORMAT " s",
