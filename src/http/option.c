@@ -55,6 +55,11 @@ grow_body(ThHttpExchange *exchange, size_t more)
 	return true;
 }
 
+/*
+ * Takes a piece of the answer.  The piece lies in libcurl's own buffer, which
+ * since 8.7 belongs to all requests and stays as it is until the next answer,
+ * so it is wiped here: libcurl is done with what it hands over.
+ */
 static size_t
 on_body(char *data, size_t size, size_t count, void *context)
 {
@@ -73,6 +78,7 @@ on_body(char *data, size_t size, size_t count, void *context)
 	}
 	memcpy(exchange->body + exchange->body_length, data, length);
 	exchange->body_length += length;
+	explicit_bzero(data, length);
 	return length;
 }
 
