@@ -10,33 +10,42 @@
 #ifndef TH_BASE_COMPAT_H
 #define TH_BASE_COMPAT_H
 
-/*
- * 15 has the shared memory request hook, MarkGUCPrefixReserved() and
- * InitMaterializedSRF(), which are used without a wrapper.
- */
 #if defined(PG_VERSION_NUM) && PG_VERSION_NUM < 150000
 #error "telehealth needs PostgreSQL 15 or newer"
 #endif
 
 /* CURLOPT_QUICK_EXIT came with 7.87.0; see the resolver's note in multi.c. */
-#ifdef LIBCURL_VERSION_NUM
-#if LIBCURL_VERSION_NUM < 0x075700
+#if defined(LIBCURL_VERSION_NUM) && LIBCURL_VERSION_NUM < 0x075700
 #error "telehealth needs libcurl 7.87.0 or newer"
 #endif
-#endif
-
-#ifdef OPENSSL_VERSION_NUMBER
-#if OPENSSL_VERSION_NUMBER < 0x30000000L
+#if defined(OPENSSL_VERSION_NUMBER) && OPENSSL_VERSION_NUMBER < 0x30000000L
 #error "telehealth needs OpenSSL 3.0 or newer"
-#endif
 #endif
 
 /*
- * Exports. We compile with -fvisibility=hidden, and before 16 the server's
- * macro is empty; with ours in its place PG_FUNCTION_INFO_V1 and the module
- * magic export what they define. TH_SQL_FUNCTION declares and exports one
- * SQL-callable function, TH_EXPORT anything else that the server looks up by
- * name. Goes with 15.
+ * A lax HTTP library takes LF for the end of a line, and folded lines, which we
+ * see ourselves; what a strict one refuses has two heads. Goes with Debian 12.
+ */
+#if defined(MHD_VERSION) && MHD_VERSION >= 0x01000000
+#define TH_COMPAT_MHD_STRICTNESS MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1
+#define TH_COMPAT_MHD_IS_LAX false
+#elif defined(MHD_VERSION)
+#define TH_COMPAT_MHD_STRICTNESS MHD_OPTION_STRICT_FOR_CLIENT, 0
+#define TH_COMPAT_MHD_IS_LAX true
+#endif
+
+/* Errors of libxml2 are read-only since 2.12. Goes with Debian 12. */
+#if defined(LIBXML_VERSION) && LIBXML_VERSION >= 21200
+#define TH_COMPAT_XML_ERROR const xmlError *
+#elif defined(LIBXML_VERSION)
+#define TH_COMPAT_XML_ERROR xmlErrorPtr
+#endif
+
+/*
+ * Exports. We compile with -fvisibility=hidden; before 16 the server's macro
+ * is empty, and ours in its place makes PG_FUNCTION_INFO_V1 and the module
+ * magic export. TH_SQL_FUNCTION declares and exports a SQL-callable function,
+ * TH_EXPORT what else the server looks up by name. Goes with 15.
  */
 #if PG_VERSION_NUM < 160000
 #undef PGDLLEXPORT
@@ -49,18 +58,15 @@
 	extern TH_EXPORT Datum name(PG_FUNCTION_ARGS);                             \
 	PG_FUNCTION_INFO_V1(name)
 
-/*
- * Variable-length values have a header of their own since 16; before, their
- * macros came with postgres.h. Goes with 15.
- */
+/* Variable-length values have a header of their own since 16. Goes with 15. */
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
 
-/*
- * The module's magic block, with name and version since 18. Goes with 17.
- */
+/* Since 18 the magic block has name and version, and a scan may be counted. Goes with 17. */
 #if PG_VERSION_NUM >= 180000
+#define index_beginscan(table, index, snapshot, n_keys, n_orders)              \
+	index_beginscan(table, index, snapshot, NULL, n_keys, n_orders)
 #define TH_MODULE_MAGIC(module_name, module_version)                           \
 	PG_MODULE_MAGIC_EXT(.name = module_name, .version = module_version)
 #else
@@ -68,9 +74,8 @@
 #endif
 
 /*
- * Ownership. One function for all kinds of objects since 16. Needs
- * utils/acl.h, and catalog/pg_database.h or catalog/pg_extension.h. Goes
- * with 15.
+ * Ownership: one function since 16. Needs utils/acl.h, and
+ * catalog/pg_database.h or catalog/pg_extension.h. Goes with 15.
  */
 #if PG_VERSION_NUM >= 160000
 #define th_compat_database_ownercheck(database, role)                          \
@@ -85,10 +90,9 @@
 #endif
 
 /*
- * A wait set that lives as long as the process. The owner of a set is a
- * memory context before 17 and a resource owner since; none means the
- * session. Its header is reached through storage/latch.h on every version
- * (moved in 18). Needs storage/latch.h and utils/memutils.h. Goes with 16.
+ * A wait set that lives as long as the process: its owner is a memory context
+ * before 17, a resource owner since; none means the session. Needs
+ * storage/latch.h (it moved in 18) and utils/memutils.h. Goes with 16.
  */
 #if PG_VERSION_NUM >= 170000
 #define th_compat_create_wait_event_set(nevents)                               \
@@ -99,9 +103,8 @@
 #endif
 
 /*
- * A named wait event, as uint32; generic before 17. Call once a process,
- * after it is attached to shared memory, and keep the result. Needs
- * utils/wait_event.h. Goes with 16.
+ * A named wait event, as uint32; generic before 17. Call once a process, when
+ * attached to shared memory. Needs utils/wait_event.h. Goes with 16.
  */
 #if PG_VERSION_NUM >= 170000
 #define th_compat_wait_event(event_name) WaitEventExtensionNew(event_name)
@@ -110,9 +113,8 @@
 #endif
 
 /*
- * This process's number as GetPGProcByNumber() takes it, from 0. Not the
- * backend id, which before 17 numbers another array. Needs storage/proc.h.
- * Goes with 16.
+ * This process's number as GetPGProcByNumber() takes it, from 0; not the
+ * backend id of before 17. Needs storage/proc.h. Goes with 16.
  */
 #if PG_VERSION_NUM >= 170000
 #define th_compat_my_proc_number() ((int) MyProcNumber)
@@ -120,25 +122,28 @@
 #define th_compat_my_proc_number() (MyProc->pgprocno)
 #endif
 
-/*
- * Connecting a worker as a role that may not log in: since 17 only, nothing
- * is bypassed before. Goes with 16.
- */
+/* Its newest name. Needs access/transam.h. Goes with 16. */
 #if PG_VERSION_NUM < 170000
-#define BGWORKER_BYPASS_ROLELOGINCHECK 0
+#define TransamVariables ShmemVariableCache
 #endif
 
-/*
- * Written in front of a declaration; the older spelling is gone in 18. Goes
- * with 17.
- */
+/* Before a declaration; the older spelling is gone in 18. Goes with 17. */
 #ifndef pg_noreturn
 #define pg_noreturn pg_attribute_noreturn()
 #endif
 
-/* Renamed in 18. Needs postmaster/interrupt.h. Goes with 17. */
-#if PG_VERSION_NUM < 180000
-#define ProcessMainLoopInterrupts HandleMainLoopInterrupts
+/* Which indexes an UPDATE writes. Needs access/tableam.h, executor/executor.h. Goes with 15. */
+#if PG_VERSION_NUM >= 160000
+#define ThCompatIndexes TU_UpdateIndexes
+#define th_compat_index_row(target, slot, state, indexes)                      \
+	ExecInsertIndexTuples(target, slot, state, false, false, NULL, NIL,        \
+						  (indexes) == TU_Summarizing)
+#else
+#define ThCompatIndexes bool
+#define TU_None false
+#define TU_All true
+#define th_compat_index_row(target, slot, state, indexes)                      \
+	ExecInsertIndexTuples(target, slot, state, false, false, NULL, NIL)
 #endif
 
 #endif /* TH_BASE_COMPAT_H */

@@ -20,6 +20,9 @@
 
 #define HIDDEN "***"
 
+/* Settings of ours begin with this, and are named in messages of ours. */
+#define SETTING_PREFIX "telehealth."
+
 #ifdef TH_DEBUG
 int th_no_throw_depth = 0;
 #endif
@@ -75,6 +78,23 @@ append_clean(StringInfo out, const char *text, size_t length)
 	}
 }
 
+/* The name of a setting: words of ours, however long they are. */
+static bool
+is_setting(const char *text, size_t length)
+{
+	size_t i = strlen(SETTING_PREFIX);
+
+	if (length <= i || length >= NAMEDATALEN ||
+		memcmp(text, SETTING_PREFIX, i) != 0)
+		return false;
+	for (; i < length; i++)
+	{
+		if ((text[i] < 'a' || text[i] > 'z') && text[i] != '_')
+			return false;
+	}
+	return true;
+}
+
 /* Appends a part of a word with what looks like a token hidden, its padding too. */
 static void
 append_part(StringInfo out, const char *part, size_t length, bool in_address)
@@ -90,7 +110,8 @@ append_part(StringInfo out, const char *part, size_t length, bool in_address)
 		while (end < length && is_token_character((unsigned char) part[end],
 												  in_address) == is_token)
 			end++;
-		if (is_token && end - start >= TOKEN_LENGTH)
+		if (is_token && end - start >= TOKEN_LENGTH &&
+			(in_address || !is_setting(part + start, end - start)))
 		{
 			appendStringInfoString(out, HIDDEN);
 			while (end < length && part[end] == '=')

@@ -16,6 +16,7 @@
 #define ERRCODE_TH_KEY_MISSING MAKE_SQLSTATE('T', 'H', '0', '0', '1')
 #define ERRCODE_TH_VENDOR_REFUSED MAKE_SQLSTATE('T', 'H', '0', '0', '2')
 #define ERRCODE_TH_OUTBOUND_HELD MAKE_SQLSTATE('T', 'H', '0', '0', '3')
+#define ERRCODE_TH_SUSPICIOUS_PULL MAKE_SQLSTATE('T', 'H', '0', '0', '4')
 
 /*
  * Copy of UTF-8 "text" (NULL: "") of at most "max" bytes that may stand in
@@ -23,7 +24,7 @@
  * UTF-8 goes, so does what follows "?" (in a URL also "#") up to the end of
  * the word; e-mail addresses, a URL's user name, and what looks like a token
  * (20 or more letters, digits and -_. in a row, where the word is no URL also
- * + and /) become "***".
+ * + and /) become "***". Names of settings of ours stay.
  *
  * Memory: palloc'd in the current context.
  */
