@@ -17,6 +17,7 @@
 #include "crypto/token.h"
 
 #define PASSCODE_LENGTH 10
+#define VERIFIER_BYTES 32
 
 /* Random bytes drawn at once for a passcode: nearly always enough. */
 #define POOL_BYTES 24
@@ -103,6 +104,47 @@ th_token_base64(const char *data, size_t length)
 	text = th_guard_secret(CurrentMemoryContext, (length + 2) / 3 * 4 + 1);
 	(void) EVP_EncodeBlock((unsigned char *) text, (const unsigned char *) data,
 						   (int) length);
+	return text;
+}
+
+/* Base64 becomes base64url without padding, in place. */
+static void
+make_url_safe(char *text)
+{
+	char *end = text;
+
+	for (; *end != '\0' && *end != '='; end++)
+	{
+		if (*end == '+')
+			*end = '-';
+		else if (*end == '/')
+			*end = '_';
+	}
+	*end = '\0';
+}
+
+char *
+th_token_verifier(void)
+{
+	unsigned char random[VERIFIER_BYTES];
+	char *text;
+
+	random_bytes(random, sizeof(random));
+	text = th_token_base64((const char *) random, sizeof(random));
+	explicit_bzero(random, sizeof(random));
+	make_url_safe(text);
+	return text;
+}
+
+char *
+th_token_challenge(const char *verifier)
+{
+	unsigned char digest[TH_SHA256_BYTES];
+	char *text;
+
+	th_sha256(verifier, strlen(verifier), digest);
+	text = th_token_base64((const char *) digest, sizeof(digest));
+	make_url_safe(text);
 	return text;
 }
 

@@ -24,6 +24,13 @@ extern char *th_token_passcode(void);
 extern void th_sha256(const void *data, size_t length,
 					  unsigned char digest[TH_SHA256_BYTES]);
 
+/*
+ * A PKCE verifier (RFC 7636) of 43 characters in wiped memory, and its S256
+ * challenge. Memory: current context.
+ */
+extern char *th_token_verifier(void);
+extern char *th_token_challenge(const char *verifier);
+
 /* Base64 without line breaks (for HTTP Basic). Memory: current context, wiped. */
 extern char *th_token_base64(const char *data, size_t length);
 

@@ -18,15 +18,29 @@
 #include "utils/numeric.h"
 
 #include "base/th_error.h"
+#include "json/json_plain.h"
 #include "json/json_read.h"
 
 /* Of a context for parsing; what a token's or a meeting's answer takes. */
 #define SCRATCH_BYTES ((Size) 32 * 1024)
 #define WIPE_BYTES ((Size) 512)
 
+/* A short text as most senders write it takes less, and less is to be wiped. */
+#define SHORT_TEXT 1024
+#define SHORT_SCRATCH_BYTES ((Size) 16 * 1024)
+
+typedef Jsonb *(*Parser)(const char *text, size_t length,
+						 MemoryContext result_context);
+
 static void wipe(MemoryContext scratch);
-static bool is_shallow(const char *text, size_t length);
+static bool is_modest(const char *text, size_t length);
 static char *server_text(const char *text, size_t length);
+static Jsonb *in_scratch(Size bytes, Parser parse, const char *text,
+						 size_t length);
+static Jsonb *parse_plain(const char *text, size_t length,
+						  MemoryContext result_context);
+static Jsonb *parse_any(const char *text, size_t length,
+						MemoryContext result_context);
 static Jsonb *parse_text(char *text, MemoryContext result_context);
 static JsonbValue *find(Jsonb *document, const char *path);
 static JsonbValue *step(JsonbValue *value, const char *key, size_t length);
@@ -35,10 +49,6 @@ static bool as_whole_number(const char *text, int64 *result);
 bool
 th_json_parse(const char *text, size_t length, Jsonb **document)
 {
-	MemoryContext result_context = CurrentMemoryContext;
-	MemoryContext scratch;
-	Jsonb *parsed;
-
 	TH_ASSERT_MAY_THROW();
 	*document = NULL;
 
@@ -46,20 +56,33 @@ th_json_parse(const char *text, size_t length, Jsonb **document)
 	if (text == NULL || length == 0 || length >= MaxAllocSize / 4)
 		return false;
 	if (memchr(text, '\0', length) != NULL ||
-		!pg_verify_mbstr(PG_UTF8, text, (int) length, true) ||
-		!is_shallow(text, length))
+		!pg_verify_mbstr(PG_UTF8, text, (int) length, true))
 		return false;
+	if (GetDatabaseEncoding() == PG_UTF8)
+		*document = in_scratch(length <= SHORT_TEXT ? SHORT_SCRATCH_BYTES
+													: SCRATCH_BYTES,
+							   parse_plain, text, length);
+	if (*document == NULL && is_modest(text, length))
+		*document = in_scratch(SCRATCH_BYTES, parse_any, text, length);
+	return *document != NULL;
+}
 
-	scratch = AllocSetContextCreate(CurrentMemoryContext, "telehealth json",
-									SCRATCH_BYTES, SCRATCH_BYTES,
-									ALLOCSET_DEFAULT_MAXSIZE);
+static Jsonb *
+in_scratch(Size bytes, Parser parse, const char *text, size_t length)
+{
+	MemoryContext result_context = CurrentMemoryContext;
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext,
+												  "telehealth json", bytes,
+												  bytes,
+												  ALLOCSET_DEFAULT_MAXSIZE);
+	Jsonb *parsed;
+
 	MemoryContextSwitchTo(scratch);
-	parsed = parse_text(server_text(text, length), result_context);
+	parsed = parse(text, length, result_context);
 	MemoryContextSwitchTo(result_context);
 	wipe(scratch);
 	MemoryContextDelete(scratch);
-	*document = parsed;
-	return parsed != NULL;
+	return parsed;
 }
 
 /*
@@ -82,6 +105,31 @@ wipe(MemoryContext scratch)
 	}
 }
 
+/* A copy in "result_context"; what it was made of is wiped. */
+static Jsonb *
+keep(Jsonb *parsed, MemoryContext result_context)
+{
+	Jsonb *result = MemoryContextAlloc(result_context, VARSIZE(parsed));
+
+	memcpy(result, parsed, VARSIZE(parsed));
+	explicit_bzero(parsed, VARSIZE(parsed));
+	return result;
+}
+
+static Jsonb *
+parse_plain(const char *text, size_t length, MemoryContext result_context)
+{
+	Jsonb *parsed = th_json_plain(text, length);
+
+	return parsed == NULL ? NULL : keep(parsed, result_context);
+}
+
+static Jsonb *
+parse_any(const char *text, size_t length, MemoryContext result_context)
+{
+	return parse_text(server_text(text, length), result_context);
+}
+
 /*
  * The server's own parser, with its complaints turned into NULL.
  *
@@ -96,13 +144,9 @@ parse_text(char *text, MemoryContext result_context)
 
 	PG_TRY();
 	{
-		Jsonb *parsed;
-
-		parsed = DatumGetJsonbP(
-			DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
-		result = MemoryContextAlloc(result_context, VARSIZE(parsed));
-		memcpy(result, parsed, VARSIZE(parsed));
-		explicit_bzero(parsed, VARSIZE(parsed));
+		result = keep(DatumGetJsonbP(
+						  DirectFunctionCall1(jsonb_in, CStringGetDatum(text))),
+					  result_context);
 		explicit_bzero(text, strlen(text));
 	}
 	PG_CATCH();
@@ -121,9 +165,30 @@ parse_text(char *text, MemoryContext result_context)
 	return result;
 }
 
-/* Whether nothing is nested deeper than allowed; need not be valid JSON. */
+/* Whether the exponent at "text" has more digits than allowed. */
 static bool
-is_shallow(const char *text, size_t length)
+is_long_exponent(const char *text, const char *end)
+{
+	int n_digits = 0;
+
+	if (text < end && (*text == '-' || *text == '+'))
+		text++;
+	while (text < end && *text == '0')
+		text++;
+	while (text < end && *text >= '0' && *text <= '9')
+	{
+		text++;
+		n_digits++;
+	}
+	return n_digits > TH_JSON_MAX_EXPONENT_DIGITS;
+}
+
+/*
+ * Whether nothing is nested deeper than allowed, and no number is much longer
+ * when it is written out, as the server does; need not be valid JSON.
+ */
+static bool
+is_modest(const char *text, size_t length)
 {
 	bool in_string = false;
 	int depth = 0;
@@ -149,6 +214,10 @@ is_shallow(const char *text, size_t length)
 		}
 		else if (c == '}' || c == ']')
 			depth--;
+		else if ((c == 'e' || c == 'E') && i > 0 && text[i - 1] >= '0' &&
+				 text[i - 1] <= '9' &&
+				 is_long_exponent(text + i + 1, text + length))
+			return false;
 	}
 	return true;
 }

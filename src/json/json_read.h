@@ -14,10 +14,13 @@
 /* Nothing in a document from outside is read below this depth. */
 #define TH_JSON_MAX_DEPTH 32
 
+/* 1e99 is the largest power: the server writes numbers out, digit by digit. */
+#define TH_JSON_MAX_EXPONENT_DIGITS 2
+
 /*
  * Parses "length" bytes. False, with nothing allocated that outlives the
- * call, for invalid UTF-8, a zero byte, invalid JSON, too deep nesting, or a
- * character that the database's encoding lacks.
+ * call, for invalid UTF-8, a zero byte, invalid JSON, too deep nesting, a number
+ * with a longer exponent, or a character that the database's encoding lacks.
  *
  * Memory: *document in the current context. Errors: out of memory only.
  * Where: anywhere but inside a PG_CATCH (it clears the error state).

@@ -16,7 +16,6 @@
 
 static void begin_value(ThJsonWriter *writer, const char *name);
 static void end_container(ThJsonWriter *writer, char bracket);
-static const char *utf8_text(const char *text);
 
 void
 th_json_write_start(ThJsonWriter *writer, StringInfo out)
@@ -60,7 +59,7 @@ th_json_write_text(ThJsonWriter *writer, const char *name, const char *value)
 	if (value == NULL)
 		appendStringInfoString(writer->out, "null");
 	else
-		escape_json(writer->out, utf8_text(value));
+		escape_json(writer->out, th_json_utf8(value));
 }
 
 void
@@ -85,7 +84,7 @@ begin_value(ThJsonWriter *writer, const char *name)
 		appendStringInfoChar(writer->out, ',');
 	if (name != NULL)
 	{
-		escape_json(writer->out, utf8_text(name));
+		escape_json(writer->out, th_json_utf8(name));
 		appendStringInfoChar(writer->out, ':');
 	}
 	writer->need_comma = true;
@@ -99,14 +98,12 @@ end_container(ThJsonWriter *writer, char bracket)
 }
 
 /*
- * "text", which is in the server's encoding, as UTF-8.
- *
  * Converting needs the catalogue. Outside a transaction, and in an SQL_ASCII
  * database where the bytes mean nothing certain, what is no valid UTF-8
  * already loses its other characters than ASCII.
  */
-static const char *
-utf8_text(const char *text)
+const char *
+th_json_utf8(const char *text)
 {
 	int encoding = GetDatabaseEncoding();
 	size_t length;

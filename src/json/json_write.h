@@ -30,4 +30,10 @@ extern void th_json_write_int(ThJsonWriter *writer, const char *name,
 extern void th_json_write_bool(ThJsonWriter *writer, const char *name,
 							   bool value);
 
+/*
+ * "text", which is in the server's encoding, as UTF-8; itself, if it is that
+ * already. Memory: current context. Errors: out of memory.
+ */
+extern const char *th_json_utf8(const char *text);
+
 #endif /* TH_JSON_WRITE_H */
