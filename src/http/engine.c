@@ -249,6 +249,13 @@ th_http_engine_take(ThHttpEngine *engine, ThHttpExchange *exchange)
 	return NULL;
 }
 
+/* Since 8.7 a handle keeps the bytes of its last request until the next. */
+static bool
+keeps_request(void)
+{
+	return curl_version_info(CURLVERSION_NOW)->version_num >= 0x080700;
+}
+
 void
 th_http_engine_give(ThHttpEngine *engine, CURL *easy)
 {
@@ -256,6 +263,11 @@ th_http_engine_give(ThHttpEngine *engine, CURL *easy)
 	CURL **handles;
 
 	(void) curl_multi_remove_handle(engine->multi, easy);
+	if (keeps_request())
+	{
+		curl_easy_cleanup(easy);
+		return;
+	}
 	curl_easy_reset(easy); /* forgets the request, keeps TLS sessions */
 	if (engine->nhandles == engine->max_handles)
 	{

@@ -75,6 +75,12 @@ copy_request(ThHttpExchange *exchange, const ThHttpRequest *request)
 					request->body == NULL ? NULL : request->content_type) ||
 		!add_header(exchange, "Expect", NULL))
 		return false;
+	for (int i = 0; i < request->n_headers; i++)
+	{
+		if (!add_header(exchange, request->headers[i].name,
+						request->headers[i].value))
+			return false;
+	}
 	return request->authorization == NULL ||
 		   add_header(exchange, "Authorization", request->authorization);
 }
@@ -88,7 +94,7 @@ find_refusal(ThHttpExchange *exchange, const ThHttpRequest *request,
 			 bool *is_memory_short)
 {
 	if (!th_http_target_read(request->url, &exchange->target, is_memory_short))
-		return "not an absolute URL of a web server without user name";
+		return "not an absolute URL of a web server without user name and zone";
 	exchange->is_trusted = th_http_host_is_listed(th_guc_allowed_hosts,
 												  exchange->target.host,
 												  exchange->target.port);
@@ -98,6 +104,11 @@ find_refusal(ThHttpExchange *exchange, const ThHttpRequest *request,
 		!is_header_value(request->authorization) ||
 		!is_header_value(request->content_type))
 		return "header value holds a control character";
+	for (int i = 0; i < request->n_headers; i++)
+	{
+		if (!is_header_value(request->headers[i].value))
+			return "header value holds a control character";
+	}
 	return NULL;
 }
 
@@ -148,6 +159,7 @@ th_http_exchange_free(ThHttpExchange *exchange)
 	if (exchange->url != NULL)
 		explicit_bzero(exchange->url, strlen(exchange->url));
 	free(exchange->url);
+	free(exchange->location);
 	free(exchange);
 }
 
@@ -283,6 +295,9 @@ th_http_exchange_result(const ThHttpExchange *exchange)
 	result->ratelimit_category = copy_value(exchange->ratelimit_category);
 	result->ratelimit_reset = copy_value(exchange->ratelimit_reset);
 	result->ratelimit_remaining = exchange->ratelimit_remaining;
+	result->etag = copy_value(exchange->etag);
+	if (exchange->location != NULL)
+		result->location = pstrdup(exchange->location);
 	result->dns_ms = exchange->dns_ms;
 	result->connect_ms = exchange->connect_ms;
 	result->tls_ms = exchange->tls_ms;

@@ -25,6 +25,9 @@
 /* Longest header value that is kept; longer ones count as absent. */
 #define TH_HTTP_VALUE_SIZE 64
 
+/* But entity tags may be so long. */
+#define TH_HTTP_ETAG_SIZE 256
+
 typedef struct ThHttpTarget
 {
 	bool is_https;
@@ -72,6 +75,8 @@ typedef struct ThHttpExchange
 	char ratelimit_category[TH_HTTP_VALUE_SIZE];
 	char ratelimit_reset[TH_HTTP_VALUE_SIZE];
 	int ratelimit_remaining;
+	char etag[TH_HTTP_ETAG_SIZE];
+	char *location;
 
 	/* How it ended. */
 	ThHttpEnd end;

@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -57,11 +58,38 @@ ensure_multi(ThHttpEngine *engine)
 	return th_http_engine_renew(engine);
 }
 
+/* libcurl keeps requests, with the tokens in them, in memory of its own: wiped. */
+static void
+free_wiped(void *memory)
+{
+	if (memory != NULL)
+		explicit_bzero(memory, malloc_usable_size(memory));
+	free(memory);
+}
+
+static void *
+realloc_wiped(void *memory, size_t size)
+{
+	size_t present = memory == NULL ? 0 : malloc_usable_size(memory);
+	void *larger;
+
+	if (memory != NULL && size <= present)
+		return memory;
+	larger = malloc(size);
+	if (larger != NULL && memory != NULL)
+	{
+		memcpy(larger, memory, present);
+		free_wiped(memory);
+	}
+	return larger;
+}
+
 /* Starts libcurl in this process, after the fork. */
 static void
 initialize_curl(void)
 {
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+	if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, free_wiped,
+							 realloc_wiped, strdup, calloc) != CURLE_OK)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
 						errmsg("could not initialize libcurl")));
 	if ((curl_version_info(CURLVERSION_NOW)->features &

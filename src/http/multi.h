@@ -15,7 +15,7 @@ typedef struct ThHttpEngine ThHttpEngine;
 
 /*
  * The engine of this process, made on first use with the present settings
- * (curl_global_init, soft descriptor limit raised towards the hard one).
+ * (curl_global_init_mem, soft descriptor limit raised towards the hard one).
  * Memory: lives as long as the process. Errors: out of memory, too many
  * descriptors, a libcurl that cannot resolve names in the background.
  */

@@ -22,6 +22,9 @@
 /* All header lines of one answer together. */
 #define MAX_HEADER_BYTES 65536
 
+/* A redirect to a longer address counts as none. */
+#define MAX_LOCATION 2048
+
 /* First size of an answer's buffer: most JSON answers fit. */
 #define FIRST_BODY_SIZE 4096
 
@@ -82,9 +85,10 @@ on_body(char *data, size_t size, size_t count, void *context)
 	return length;
 }
 
-/* Keeps the value if this line has the header; true if it has. */
+/* Keeps the value, "size" bytes at most, if this line has the header; true if it has. */
 static bool
-take_header(const char *line, size_t length, const char *name, char *value)
+take_header(const char *line, size_t length, const char *name, char *value,
+			size_t size)
 {
 	size_t start = strlen(name);
 	size_t i;
@@ -97,7 +101,7 @@ take_header(const char *line, size_t length, const char *name, char *value)
 	while (length > start && isspace((unsigned char) line[length - 1]))
 		length--;
 	value[0] = '\0';
-	if (length - start >= TH_HTTP_VALUE_SIZE)
+	if (length - start >= size)
 		return true;
 	for (i = start; i < length; i++)
 	{
@@ -119,7 +123,25 @@ forget_headers(ThHttpExchange *exchange)
 	exchange->ratelimit_category[0] = '\0';
 	exchange->ratelimit_reset[0] = '\0';
 	exchange->ratelimit_remaining = -1;
+	exchange->etag[0] = '\0';
+	free(exchange->location);
+	exchange->location = NULL;
 }
+
+/* Where a redirect leads; it is not followed here. */
+static bool
+take_location(ThHttpExchange *exchange, const char *line, size_t length)
+{
+	char value[MAX_LOCATION];
+
+	if (!take_header(line, length, "Location", value, sizeof(value)))
+		return false;
+	free(exchange->location);
+	exchange->location = value[0] == '\0' ? NULL : strdup(value);
+	return true;
+}
+
+#define TAKE(name, value) take_header(line, length, name, value, sizeof(value))
 
 static size_t
 on_header(char *line, size_t size, size_t count, void *context)
@@ -136,20 +158,20 @@ on_header(char *line, size_t size, size_t count, void *context)
 	}
 	if (length > 5 && memcmp(line, "HTTP/", 5) == 0)
 		forget_headers(exchange);
-	else if (take_header(line, length, "Date", value))
+	else if (take_header(line, length, "Date", value, sizeof(value)))
 		exchange->date = (int64) curl_getdate(value, NULL);
-	else if (take_header(line, length, "X-RateLimit-Remaining", value))
+	else if (take_header(line, length, "X-RateLimit-Remaining", value,
+						 sizeof(value)))
 	{
 		if (isdigit((unsigned char) value[0]) && strlen(value) <= 9)
 			exchange->ratelimit_remaining = (int) strtol(value, NULL, 10);
 	}
-	else if (!take_header(line, length, "Retry-After", exchange->retry_after) &&
-			 !take_header(line, length, "X-RateLimit-Type",
-						  exchange->ratelimit_type) &&
-			 !take_header(line, length, "X-RateLimit-Category",
-						  exchange->ratelimit_category))
-		(void) take_header(line, length, "X-RateLimit-Reset",
-						   exchange->ratelimit_reset);
+	else if (!TAKE("Retry-After", exchange->retry_after) &&
+			 !TAKE("X-RateLimit-Type", exchange->ratelimit_type) &&
+			 !TAKE("X-RateLimit-Category", exchange->ratelimit_category) &&
+			 !TAKE("X-RateLimit-Reset", exchange->ratelimit_reset) &&
+			 !TAKE("ETag", exchange->etag))
+		(void) take_location(exchange, line, length);
 	return length;
 }
 
@@ -193,8 +215,8 @@ on_open_socket(void *context, curlsocktype purpose,
  * libcurl silently repeats a request whose kept connection closed before the
  * first byte of an answer (Curl_retry_request). It cannot know whether the
  * server acted before it closed, and a repeated create is a second meeting.
- * There is no option against it, but the repeat comes through here: only GET
- * may pass twice, everything else ends as cut and is looked at again.
+ * There is no option against it, but the repeat comes through here: only what
+ * reads may pass twice, everything else ends as cut and is looked at again.
  */
 static int
 on_connected(void *context, char *remote, char *local, int remote_port,
@@ -210,7 +232,9 @@ on_connected(void *context, char *remote, char *local, int remote_port,
 		exchange->is_address_refused = true;
 		return CURL_PREREQFUNC_ABORT;
 	}
-	if (exchange->is_begun && exchange->method != TH_HTTP_GET)
+	if (exchange->is_begun && exchange->method != TH_HTTP_GET &&
+		exchange->method != TH_HTTP_PROPFIND &&
+		exchange->method != TH_HTTP_REPORT)
 	{
 		exchange->is_repeat_refused = true;
 		return CURL_PREREQFUNC_ABORT;

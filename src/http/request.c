@@ -34,6 +34,10 @@ th_http_method_name(ThHttpMethod method)
 			return "PATCH";
 		case TH_HTTP_DELETE:
 			return "DELETE";
+		case TH_HTTP_PROPFIND:
+			return "PROPFIND";
+		case TH_HTTP_REPORT:
+			return "REPORT";
 	}
 	return "unknown";
 }
@@ -88,24 +92,36 @@ copy_part(CURLU *url, CURLUPart part, char *out, size_t size)
 	return code;
 }
 
+/* CURLUE_OK if the URL has no such part, which is not allowed. */
+static CURLUcode
+refuse_part(CURLU *url, CURLUPart part, CURLUcode absent)
+{
+	char *text = NULL;
+	CURLUcode code = curl_url_get(url, part, &text, 0);
+
+	if (code == absent)
+		return CURLUE_OK;
+	curl_free(text);
+	return code == CURLUE_OK ? CURLUE_MALFORMED_INPUT : code;
+}
+
 /*
  * libcurl's own parser decides what the host is, so that the policy and the
- * connection cannot disagree about a strange URL.
+ * connection cannot disagree about a strange URL. It takes a zone for no part
+ * of the host: whatever interface that names is inside.
  */
 static CURLUcode
 read_target(CURLU *url, ThHttpTarget *target)
 {
 	char scheme[8];
 	char port[8];
-	char *user = NULL;
 	size_t length;
-	CURLUcode code = curl_url_get(url, CURLUPART_USER, &user, 0);
+	CURLUcode code = refuse_part(url, CURLUPART_USER, CURLUE_NO_USER);
 
-	if (code != CURLUE_NO_USER)
-	{
-		curl_free(user);
-		return code == CURLUE_OK ? CURLUE_USER_NOT_ALLOWED : code;
-	}
+	if (code == CURLUE_OK)
+		code = refuse_part(url, CURLUPART_ZONEID, CURLUE_NO_ZONEID);
+	if (code != CURLUE_OK)
+		return code;
 	code = copy_part(url, CURLUPART_SCHEME, scheme, sizeof(scheme));
 	if (code == CURLUE_OK)
 		code = copy_part(url, CURLUPART_HOST, target->host,

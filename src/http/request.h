@@ -14,8 +14,16 @@ typedef enum ThHttpMethod
 	TH_HTTP_POST,
 	TH_HTTP_PUT,
 	TH_HTTP_PATCH,
-	TH_HTTP_DELETE
+	TH_HTTP_DELETE,
+	TH_HTTP_PROPFIND, /* these two only read, and have a body */
+	TH_HTTP_REPORT
 } ThHttpMethod;
+
+typedef struct ThHttpHeader
+{
+	const char *name;
+	const char *value;
+} ThHttpHeader;
 
 typedef struct ThHttpRequest
 {
@@ -26,7 +34,9 @@ typedef struct ThHttpRequest
 	const char *authorization; /* whole header value, secret; or NULL */
 	const char *body;          /* NULL for none */
 	size_t body_length;
-	int timeout_ms; /* 0: telehealth.request_timeout_ms */
+	int timeout_ms;              /* 0: telehealth.request_timeout_ms */
+	const ThHttpHeader *headers; /* further ones, none of the above */
+	int n_headers;
 } ThHttpRequest;
 
 /* How an exchange ended below HTTP. */
@@ -57,6 +67,8 @@ typedef struct ThHttpResult
 	char *ratelimit_category; /* X-RateLimit-Category or NULL */
 	char *ratelimit_reset;    /* X-RateLimit-Reset or NULL */
 	int ratelimit_remaining;  /* -1 if absent */
+	char *etag;               /* as it came, or NULL */
+	char *location;           /* as it came, or NULL: nobody follows it */
 	int dns_ms;               /* parts of the time; -1 if not reached */
 	int connect_ms;
 	int tls_ms;
@@ -70,7 +82,7 @@ extern const char *th_http_end_name(ThHttpEnd end);
 
 /*
  * scheme://host:port part of a URL in lower case, port always written;
- * NULL if it is not an absolute http or https URL without user name.
+ * NULL if it is not an absolute http or https URL without user name and zone.
  * Memory: current context. Errors: out of memory.
  */
 extern char *th_http_origin(const char *url);
