@@ -15,10 +15,11 @@ typedef enum ThPlatformOp
 	TH_OP_UPDATE,
 	TH_OP_DELETE,
 	TH_OP_FIND, /* one page of the host's meetings, for our marker */
-	TH_OP_HOST  /* look at the host user */
+	TH_OP_HOST, /* look at the host user */
+	TH_OP_PAST  /* has a run of a meeting ended? */
 } ThPlatformOp;
 
-#define TH_OP_COUNT (TH_OP_HOST + 1)
+#define TH_OP_COUNT (TH_OP_PAST + 1)
 
 /* What an answer means for the work; classified by HTTP status first. */
 typedef enum ThVerdict
@@ -65,9 +66,11 @@ typedef struct ThMeetingAnswer
 	char *missing_scope;  /* what the vendor named, else the operation's */
 
 	/* TH_OP_TOKEN */
-	char *token;    /* secret */
-	int expires_in; /* seconds */
-	char *scopes;   /* space separated, or NULL */
+	char *token;         /* secret */
+	int expires_in;      /* seconds */
+	char *scopes;        /* space separated, or NULL */
+	char *subject;       /* of the grant, or NULL */
+	char *refresh_token; /* secret; it takes the place of the one sent */
 
 	/* CREATE, READ, and FIND's first match */
 	char *meeting_id;
@@ -78,6 +81,7 @@ typedef struct ThMeetingAnswer
 	char *host_id;
 	char *host_email;
 	TimestampTz starts_at; /* 0 if not told */
+	TimestampTz ended_at;  /* PAST: of that run */
 	int duration;
 
 	/* What differs from the wish ("waiting_room=false, duration=40"), or NULL. */

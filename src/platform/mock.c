@@ -106,6 +106,9 @@ mock_answer(ThPlatformOp op, const ThMeetingWish *wish, const char *meeting_id,
 		case TH_OP_DELETE:
 		case TH_OP_FIND:
 			break;
+		case TH_OP_PAST:
+			out->verdict = TH_VERDICT_GONE;
+			break;
 	}
 }
 

@@ -15,7 +15,7 @@ static const ThPlatform *const adapters[] = {
 static const char *const op_names[] = {
 	[TH_OP_TOKEN] = "token",   [TH_OP_CREATE] = "create", [TH_OP_READ] = "read",
 	[TH_OP_UPDATE] = "update", [TH_OP_DELETE] = "delete", [TH_OP_FIND] = "find",
-	[TH_OP_HOST] = "host",
+	[TH_OP_HOST] = "host",     [TH_OP_PAST] = "look",
 };
 
 static const char *const verdict_names[] = {

@@ -51,7 +51,8 @@ typedef struct ThPlatform
 	bool (*counts_for_host)(ThPlatformOp op);
 
 	/*
-	 * Fills "out". meeting_id is for READ, UPDATE, DELETE; page for FIND.
+	 * Fills "out". meeting_id is for READ, UPDATE, DELETE; for PAST the
+	 * name of the run; page for FIND.
 	 * Memory: current context. Errors: out of memory.
 	 */
 	void (*build)(ThPlatformOp op, const ThPlatformAccount *account,

@@ -9,10 +9,11 @@
  */
 #include "postgres.h"
 
-#include "common/base64.h"
 #include "mb/pg_wchar.h"
 
+#include "base/th_instant.h"
 #include "json/json_write.h"
+#include "platform/oauth.h"
 #include "platform/zoom.h"
 
 #define TOPIC_MAX 200
@@ -45,6 +46,8 @@ static const struct
 	[TH_OP_FIND] = { "meeting:read:list_meetings:admin", "meeting:read:admin",
 					 "medium" },
 	[TH_OP_HOST] = { "user:read:user:admin", "user:read:admin", "light" },
+	[TH_OP_PAST] = { "meeting:read:past_meeting:admin", "meeting:read:admin",
+					 "light" },
 };
 
 StaticAssertDecl(lengthof(operations) == TH_OP_COUNT,
@@ -104,53 +107,28 @@ zoom_counts_for_host(ThPlatformOp op)
 	return op == TH_OP_CREATE || op == TH_OP_UPDATE;
 }
 
-static const char *
-credential(const ThPlatformAccount *account, const char *name)
-{
-	for (int i = 0; i < account->n_credentials; i++)
-	{
-		if (strcmp(account->credentials[i].name, name) == 0)
-			return account->credentials[i].value;
-	}
-	return "";
-}
-
-/* HTTP Basic of client id and secret; the clear text is wiped. */
-static char *
-basic_authorization(const ThPlatformAccount *account)
-{
-	static const char prefix[] = "Basic ";
-	char *clear = psprintf("%s:%s", credential(account, "client_id"),
-						   credential(account, "client_secret"));
-	int length = (int) strlen(clear);
-	int room = pg_b64_enc_len(length);
-	char *header = palloc(sizeof(prefix) + room);
-	int written;
-
-	memcpy(header, prefix, sizeof(prefix));
-	/* The argument is of another pointer type from server 18 on. */
-	written = pg_b64_encode((const void *) clear, length,
-							header + sizeof(prefix) - 1, room);
-	explicit_bzero(clear, length);
-	pfree(clear);
-	if (written < 0)
-		elog(ERROR, "could not encode credentials");
-	header[sizeof(prefix) - 1 + written] = '\0';
-	return header;
-}
-
 static void
 build_token(const ThPlatformAccount *account, ThHttpRequest *out)
 {
+	const ThCredential *credentials = account->credentials;
+	int n = account->n_credentials;
 	StringInfoData body;
 
+	if (th_oauth_credential(credentials, n, "refresh_token")[0] != '\0')
+	{
+		th_oauth_build_refresh(th_oauth_vendor("zoom"), account->token_url,
+							   credentials, n, out);
+		out->timeout_ms = account->timeout_ms;
+		return;
+	}
 	initStringInfo(&body);
 	appendStringInfoString(&body, "grant_type=account_credentials&account_id=");
-	th_http_append_encoded(&body, credential(account, "account_id"));
+	th_http_append_encoded(&body,
+						   th_oauth_credential(credentials, n, "account_id"));
 	out->method = TH_HTTP_POST;
 	out->url = pstrdup(account->token_url);
 	out->content_type = "application/x-www-form-urlencoded";
-	out->authorization = basic_authorization(account);
+	out->authorization = th_oauth_basic(credentials, n);
 	out->body = body.data;
 	out->body_length = body.len;
 }
@@ -250,7 +228,7 @@ build_meeting_body(ThPlatformOp op, const ThMeetingWish *wish,
 {
 	StringInfoData body;
 	ThJsonWriter json;
-	char *start_time = th_zoom_time_text(wish->starts_at);
+	char *start_time = th_instant_text(wish->starts_at);
 
 	initStringInfo(&body);
 	th_json_write_start(&json, &body);
@@ -310,6 +288,24 @@ append_list(StringInfo url, const ThMeetingWish *wish, const char *page)
 	}
 }
 
+/* Zoom decodes twice what could be taken for parts of a path. */
+static void
+append_past_meeting(StringInfo url, const char *uuid)
+{
+	appendStringInfoString(url, "/past_meetings/");
+	if (uuid[0] == '/' || strstr(uuid, "//") != NULL)
+	{
+		StringInfoData once;
+
+		initStringInfo(&once);
+		th_http_append_encoded(&once, uuid);
+		th_http_append_encoded(url, once.data);
+		pfree(once.data);
+	}
+	else
+		th_http_append_encoded(url, uuid);
+}
+
 static void
 zoom_build(ThPlatformOp op, const ThPlatformAccount *account,
 		   const ThMeetingWish *wish, const char *meeting_id, const char *page,
@@ -355,6 +351,9 @@ zoom_build(ThPlatformOp op, const ThPlatformAccount *account,
 			break;
 		case TH_OP_HOST:
 			append_user(&url, wish);
+			break;
+		case TH_OP_PAST:
+			append_past_meeting(&url, meeting_id);
 			break;
 		case TH_OP_TOKEN:
 			break;

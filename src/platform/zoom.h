@@ -3,8 +3,8 @@
  *	  What the files of the Zoom adapter share; nobody else includes it.
  *
  * zoom.c builds requests, zoom_verdict.c judges answers that refuse or
- * fail, zoom_answer.c reads those that succeed, zoom_time.c knows Zoom's
- * notation of instants. All of it is pure; nothing throws for any content.
+ * fail, zoom_answer.c reads those that succeed. All of it is pure; nothing
+ * throws for any content.
  */
 #ifndef TH_PLATFORM_ZOOM_H
 #define TH_PLATFORM_ZOOM_H
@@ -30,16 +30,5 @@ extern void th_zoom_judge(ThPlatformOp op, const ThHttpResult *result,
 
 /* Turns a 2xx into the verdict for a body that does not say what it must. */
 extern void th_zoom_judge_unreadable(ThPlatformOp op, ThMeetingAnswer *out);
-
-/* "2026-01-06T09:30:00Z". Memory: current context. */
-extern char *th_zoom_time_text(TimestampTz instant);
-
-/*
- * The instant of "text", with Z or an offset or local to "zone_name"; 0 if it
- * is none. A local time that "expected" also has in that zone is taken for
- * "expected", since an hour may occur twice; 0 expects nothing.
- */
-extern TimestampTz th_zoom_time_read(const char *text, const char *zone_name,
-									 TimestampTz expected);
 
 #endif /* TH_PLATFORM_ZOOM_H */

@@ -10,6 +10,7 @@
 #include "utils/timestamp.h"
 
 #include "base/th_error.h"
+#include "base/th_instant.h"
 #include "platform/zoom.h"
 
 #define TEXT_MAX 255
@@ -129,7 +130,7 @@ compare_start(const ThMeetingWish *wish, TimestampTz now, ThMeetingAnswer *out)
 	is_late = wanted <= now &&
 			  (told == 0 || (told > wanted && told <= now + LATE_TOLERANCE));
 	note_deviation(out, "start_time",
-				   told != 0 ? th_zoom_time_text(told) : "none");
+				   told != 0 ? th_instant_text(told) : "none");
 	if (!is_late)
 		out->is_unsafe = true;
 }
@@ -173,7 +174,7 @@ read_start(Jsonb *document, const ThMeetingWish *wish)
 	char *zone_name = th_json_text(document, "timezone", NULL);
 	TimestampTz expected = wish != NULL ? wish->starts_at : 0;
 
-	return th_zoom_time_read(text, zone_name, expected);
+	return th_instant_read(text, zone_name, expected);
 }
 
 /* Fields that the answers to CREATE and READ share with entries of a list. */
@@ -303,6 +304,7 @@ read_token(Jsonb *document, ThMeetingAnswer *out)
 		return false;
 	out->expires_in = (int) Min(expires_in, TOKEN_SECONDS_MAX);
 	out->scopes = plain_text(document, "scope", TOKEN_MAX);
+	out->refresh_token = plain_text(document, "refresh_token", TOKEN_MAX);
 	return true;
 }
 
@@ -328,6 +330,19 @@ read_host(Jsonb *document, ThMeetingAnswer *out)
 	return true;
 }
 
+/* Without an end there is nothing to be learned from it. */
+static bool
+read_past(Jsonb *document, ThMeetingAnswer *out)
+{
+	char *zone_name = th_json_text(document, "timezone", NULL);
+
+	out->starts_at = th_instant_read(th_json_text(document, "start_time", NULL),
+									 zone_name, 0);
+	out->ended_at = th_instant_read(th_json_text(document, "end_time", NULL),
+									zone_name, 0);
+	return out->ended_at != 0;
+}
+
 static bool
 read_success(ThPlatformOp op, const ThMeetingWish *wish, Jsonb *document,
 			 TimestampTz now, ThMeetingAnswer *out)
@@ -344,6 +359,8 @@ read_success(ThPlatformOp op, const ThMeetingWish *wish, Jsonb *document,
 			return read_list(wish, document, out);
 		case TH_OP_HOST:
 			return read_host(document, out);
+		case TH_OP_PAST:
+			return read_past(document, out);
 		default:
 			return read_meeting(op, wish, document, now, out);
 	}
