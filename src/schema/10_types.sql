@@ -31,3 +31,34 @@ CREATE FUNCTION telehealth.may_see(clinic_id bigint, role name) RETURNS boolean
 CREATE FUNCTION telehealth_private.may_administer(clinic_id bigint, role name) RETURNS boolean
 	LANGUAGE C STABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'th_sql_may_administer';
+
+/* A component VEVENT. The columns are those of src/api/vevent.h; new ones come last. */
+CREATE TYPE telehealth.vevent AS (
+	uid text,
+	starts_at timestamptz,
+	ends_at timestamptz,
+	summary text,
+	description text,
+	location text,
+	url text,
+	status text,
+	sequence integer,
+	timezone text,
+	is_all_day boolean,
+	stamped_at timestamptz,
+	created_at timestamptz,
+	updated_at timestamptz,
+	conference text,
+	organizer text,
+	organizer_name text,
+	attendees jsonb,
+	class text,
+	transparency text,
+	categories text[],
+	rrule text,
+	exdates timestamptz[],
+	rdates timestamptz[],
+	recurrence_id timestamptz,
+	alarms interval[],
+	color text
+);

@@ -6,12 +6,16 @@ CREATE TABLE telehealth.clinic (
 	fallback_platforms text[] NOT NULL DEFAULT '{}',
 	place_of_service text,
 	is_active boolean NOT NULL DEFAULT true,
+	calendar_stale_after interval NOT NULL DEFAULT '1 hour',
+	calendar_when_stale text NOT NULL DEFAULT 'flag',
 	CONSTRAINT clinic_pkey PRIMARY KEY (id),
 	CONSTRAINT clinic_timezone_check CHECK (telehealth_private.is_timezone(timezone)),
 	CONSTRAINT clinic_platform_check CHECK (platform IN ('zoom', 'twilio', 'google_meet', 'custom', 'mock')),
 	CONSTRAINT clinic_fallback_platforms_check CHECK (
 		fallback_platforms <@ ARRAY['zoom', 'twilio', 'google_meet', 'custom', 'mock']
-	)
+	),
+	CONSTRAINT clinic_calendar_stale_after_check CHECK (calendar_stale_after > '0'),
+	CONSTRAINT clinic_calendar_when_stale_check CHECK (calendar_when_stale IN ('flag', 'close'))
 );
 
 CREATE TABLE telehealth.provider (
@@ -23,9 +27,13 @@ CREATE TABLE telehealth.provider (
 	phone text,
 	timezone text,
 	platform_user text,
+	calendar_stale_after interval,
+	calendar_when_stale text,
 	CONSTRAINT provider_pkey PRIMARY KEY (clinic_id, id),
 	CONSTRAINT provider_external_id_key UNIQUE (clinic_id, external_id),
-	CONSTRAINT provider_timezone_check CHECK (telehealth_private.is_timezone(timezone))
+	CONSTRAINT provider_timezone_check CHECK (telehealth_private.is_timezone(timezone)),
+	CONSTRAINT provider_calendar_stale_after_check CHECK (calendar_stale_after > '0'),
+	CONSTRAINT provider_calendar_when_stale_check CHECK (calendar_when_stale IN ('flag', 'close'))
 );
 
 CREATE TABLE telehealth.patient (

@@ -11,6 +11,9 @@ CREATE TABLE telehealth.account (
 	missing_scope text,
 	clock_skew interval,
 	is_refused boolean NOT NULL DEFAULT false,
+	vendor_key bytea,
+	challenged_at timestamptz,
+	is_user_level boolean NOT NULL DEFAULT false,
 	CONSTRAINT account_pkey PRIMARY KEY (clinic_id, id),
 	CONSTRAINT account_platform_key UNIQUE (clinic_id, platform),
 	CONSTRAINT account_platform_check CHECK (platform IN ('zoom', 'twilio', 'google_meet', 'custom', 'mock')),
@@ -27,6 +30,7 @@ CREATE TABLE telehealth_private.account_secret (
 	account_id bigint NOT NULL,
 	name text NOT NULL,
 	envelope bytea NOT NULL,
+	expires_at timestamptz,
 	CONSTRAINT account_secret_pkey PRIMARY KEY (clinic_id, account_id, name)
 );
 
@@ -115,4 +119,5 @@ INSERT INTO telehealth_private.builtin_disclosure_policy (target, fact, is_allow
 	('feed', 'join_url', true),
 	('feed', 'location', true),
 	('email', 'join_url', true),
+	('email', 'location', true),
 	('sms', 'join_url', true);

@@ -24,5 +24,5 @@ CREATE TABLE telehealth_private.role_grant (
 	granted_at timestamptz NOT NULL DEFAULT now(),
 	grantee_oid oid,
 	CONSTRAINT role_grant_pkey PRIMARY KEY (grantee, kind, clinic_id),
-	CONSTRAINT role_grant_kind_check CHECK (kind IN ('admin', 'app', 'reader', 'worker'))
+	CONSTRAINT role_grant_kind_check CHECK (kind IN ('admin', 'app', 'reader', 'worker', 'webhook'))
 );

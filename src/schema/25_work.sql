@@ -46,7 +46,8 @@ CREATE TABLE telehealth_private.job_history (
 	total_ms integer,
 	retry_at timestamptz,
 	CONSTRAINT job_history_action_check CHECK (
-		action IN ('create', 'update', 'delete', 'read', 'find', 'token', 'host', 'look', 'hold', 'fallback')
+		action IN ('create', 'update', 'delete', 'read', 'find', 'token', 'host', 'look', 'hold', 'fallback',
+			'list', 'discover', 'watch', 'renew', 'stop', 'revoke', 'refresh')
 	),
 	CONSTRAINT job_history_outcome_check CHECK (
 		outcome IN ('ok', 'adopted', 'nothing', 'gone', 'retry', 'unknown', 'waiting', 'dead')
@@ -54,9 +55,16 @@ CREATE TABLE telehealth_private.job_history (
 	CONSTRAINT job_history_http_status_check CHECK (
 		outcome NOT IN ('ok', 'adopted') OR COALESCE(http_status, 0) BETWEEN 200 AND 299 OR platform IS NOT DISTINCT FROM 'mock' OR action = 'hold'
 	)
-) PARTITION BY RANGE (at);
+) PARTITION BY LIST (outcome);
 
-CREATE TABLE telehealth_private.job_history_default PARTITION OF telehealth_private.job_history DEFAULT;
+CREATE TABLE telehealth_private.job_history_done PARTITION OF telehealth_private.job_history
+	FOR VALUES IN ('ok', 'adopted', 'nothing', 'gone', 'waiting') PARTITION BY RANGE (at);
+CREATE TABLE telehealth_private.job_history_default PARTITION OF telehealth_private.job_history_done DEFAULT;
+
+/* What failed is kept longer. */
+CREATE TABLE telehealth_private.job_failure PARTITION OF telehealth_private.job_history
+	FOR VALUES IN ('retry', 'unknown', 'dead') PARTITION BY RANGE (at);
+CREATE TABLE telehealth_private.job_failure_default PARTITION OF telehealth_private.job_failure DEFAULT;
 
 /* Calls that count against a host's daily limit. */
 CREATE TABLE telehealth_private.quota (
@@ -88,6 +96,16 @@ CREATE TABLE telehealth_private.pause (
 	paused_by name NOT NULL,
 	CONSTRAINT pause_pkey PRIMARY KEY (is_only),
 	CONSTRAINT pause_is_only_check CHECK (is_only)
+);
+
+/* While it has its row no history is dropped. */
+CREATE TABLE telehealth_private.history_hold (
+	is_only boolean NOT NULL DEFAULT true,
+	reason text NOT NULL,
+	held_at timestamptz NOT NULL DEFAULT now(),
+	held_by name NOT NULL,
+	CONSTRAINT history_hold_pkey PRIMARY KEY (is_only),
+	CONSTRAINT history_hold_is_only_check CHECK (is_only)
 );
 
 /* Fencing tokens: every claim draws one, so that they only ever rise. */

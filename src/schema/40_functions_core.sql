@@ -85,29 +85,73 @@ CREATE FUNCTION telehealth_private.grants_of(kind text) RETURNS text[]
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+	v_webhook CONSTANT text[] := ARRAY[
+		'USAGE ON SCHEMA telehealth',
+		'USAGE ON TYPE telehealth.http_reply',
+		'EXECUTE ON FUNCTION telehealth.receive_webhook(text, jsonb, bytea), telehealth.receive_webhook(text, jsonb, text),'
+			' telehealth.receive_webhook(text, jsonb, json), telehealth.zoom_webhook(bytea), telehealth.zoom_webhook(text),'
+			' telehealth.zoom_webhook(json),'
+			' telehealth.twilio_webhook(bytea),'
+			' telehealth.twilio_webhook(text),'
+			' telehealth.twilio_webhook(json),'
+			' telehealth.google_calendar_webhook(bytea),'
+			' telehealth.google_calendar_webhook(text),'
+			' telehealth.google_calendar_webhook(json),'
+			' telehealth.graph_webhook(bytea),'
+			' telehealth.graph_webhook(text),'
+			' telehealth.graph_webhook(json),'
+			' telehealth.provider_schedule_webhook(bytea),'
+			' telehealth.provider_schedule_webhook(text),'
+			' telehealth.provider_schedule_webhook(json)'
+	];
 	v_reader CONSTANT text[] := ARRAY[
 		'USAGE ON SCHEMA telehealth',
-		'SELECT ON telehealth.health, telehealth.platform_status, telehealth.worker_status, telehealth.periodic_tasks,'
+		'SELECT ON telehealth.health, telehealth.platform_status, telehealth.calendar_status, telehealth.sync_metrics, telehealth.worker_status, telehealth.periodic_tasks,'
 			' telehealth.job_status, telehealth.dead_jobs, telehealth.upcoming_sessions, telehealth.not_ready,'
-			' telehealth.orphan_meetings, telehealth.duplicate_meetings',
-		'EXECUTE ON FUNCTION telehealth.current_clinic(), telehealth.may_see(bigint, name),'
+			' telehealth.orphan_meetings, telehealth.duplicate_meetings, telehealth.series_conflict, telehealth.tz_drift,'
+			' telehealth.webhook_metrics',
+		'EXECUTE ON FUNCTION telehealth.current_clinic(), telehealth.may_see(bigint, name), telehealth.feed_qr(text),'
+			' telehealth.parse_ics(text, timestamptz, timestamptz, text),'
 			' telehealth_private.may_administer(bigint, name), telehealth_private.worker_slots(), telehealth_private.key_status(),'
+			' telehealth_private.gateway_door(),'
 			' telehealth_private.periodic_tasks(),'
 			' telehealth_private.outbound_held(), telehealth_private.system_identifier(),'
 			' telehealth_private.hint(text), telehealth_private.hint_reason(text),'
-			' telehealth_private.wants_meeting(telehealth.appointment_type, telehealth.appointment_status, boolean)'
+			' telehealth_private.instant_of(timestamp, text), telehealth_private.wall_of(timestamptz, text),'
+			' telehealth_private.wants_meeting(telehealth.appointment_type, telehealth.appointment_status, boolean)',
+		'USAGE ON TYPE telehealth.vevent',
+		'EXECUTE ON FUNCTION telehealth.vcalendar(telehealth.vevent), telehealth.vcalendar(telehealth.vevent, jsonb),'
+			' telehealth.vevent(text, timestamptz, timestamptz, text, text, text, text, text, integer, text, boolean, timestamptz,'
+			' timestamptz, timestamptz, text, text, text, jsonb, text, text, text[], text, timestamptz[], timestamptz[],'
+			' timestamptz, interval[], text),'
+			' telehealth.ical_duration(interval), telehealth.vtimezone(text, timestamptz, timestamptz)'
 	];
 	v_app CONSTANT text[] := ARRAY[
 		'USAGE ON TYPE telehealth.appointment_type, telehealth.appointment_status, telehealth.session_status',
-		'SELECT, INSERT, UPDATE, DELETE ON telehealth.appointment, telehealth.patient, telehealth.provider',
+		'SELECT, INSERT, UPDATE, DELETE ON telehealth.appointment, telehealth.appointment_series, telehealth.patient,'
+			' telehealth.provider',
 		'SELECT ON telehealth.session, telehealth.clinic, telehealth.account, telehealth.disclosure_policy,'
-			' telehealth.vendor_limit',
+			' telehealth.vendor_limit, telehealth.feed',
+		'SELECT, INSERT, UPDATE, DELETE ON telehealth.busy_time, telehealth.working_hours',
+		'EXECUTE ON FUNCTION telehealth.is_free(bigint, timestamptz, integer, bigint),'
+			' telehealth.free_slots(bigint, timestamptz, timestamptz, integer, integer, bigint)',
+		'SELECT ON telehealth.import_problem, telehealth.webhook_event, telehealth.participant,'
+			' telehealth.waiting_room_entry, telehealth.recording',
+		'SELECT ON telehealth.calendar_connection, telehealth.calendar_event, telehealth.calendar_change',
+		'EXECUTE ON FUNCTION telehealth.import_ics(bigint, text, text, timestamptz, timestamptz, boolean),'
+			' telehealth.import_csv(bigint, text, text, text, timestamptz, timestamptz, boolean)',
 		'EXECUTE ON FUNCTION telehealth_private.add_minutes(timestamptz, integer),'
-			' telehealth_private.is_timezone(text)',
+			' telehealth_private.is_timezone(text), telehealth_private.is_rule(text)',
+		'EXECUTE ON FUNCTION telehealth.refresh_series(bigint), telehealth.split_series(bigint, date, jsonb)',
+		'EXECUTE ON FUNCTION telehealth.create_feed(bigint, text, boolean, boolean, integer, text),'
+			' telehealth.rotate_feed(bigint), telehealth.revoke_feed(bigint), telehealth.feed_ics(text)',
 		'EXECUTE ON FUNCTION telehealth.ensure_meeting(bigint), telehealth.cancel_meeting(bigint),'
 			' telehealth.backfill_meetings(timestamptz), telehealth.await_meeting(bigint, interval),'
 			' telehealth.host_start_url(bigint, interval), telehealth.appointment_ics(bigint, text),'
-			' telehealth.explain_appointment(bigint)'
+			' telehealth.explain_appointment(bigint)',
+		'EXECUTE ON FUNCTION telehealth.complete_oauth(text, text), telehealth.connect_calendar(bigint, text, jsonb),'
+			' telehealth.configure_calendar(bigint, jsonb), telehealth.disconnect_calendar(bigint, text, boolean),'
+			' telehealth.purge_remote(bigint), telehealth.sync_calendar(bigint, interval, boolean)'
 	];
 	v_admin CONSTANT text[] := ARRAY[
 		'INSERT, UPDATE, DELETE ON telehealth.clinic, telehealth.disclosure_policy, telehealth.vendor_limit',
@@ -116,34 +160,57 @@ DECLARE
 			' telehealth.configure_platform(bigint, jsonb), telehealth.disconnect_platform(bigint),'
 			' telehealth.check_platform(bigint), telehealth.retry_job(text, bigint), telehealth.retry_dead_jobs(bigint),'
 			' telehealth.pause_outbound(text), telehealth.resume_outbound(), telehealth.rotate_keys(),'
+			' telehealth.hold_history(text), telehealth.release_history(),'
+			' telehealth.set_dashboard_token(), telehealth.drop_dashboard_token(),'
 			' telehealth.adopt_environment(), telehealth.grant_role(regrole, text, bigint),'
-			' telehealth.revoke_role(regrole, text, bigint)'
+			' telehealth.revoke_role(regrole, text, bigint)',
+		'EXECUTE ON FUNCTION telehealth.register_oauth_client(text, jsonb, jsonb, bigint),'
+			' telehealth.authorize_platform(text, bigint),'
+			' telehealth.connect_schedule(jsonb, bigint), telehealth.disconnect_schedule(text, bigint)'
 	];
 	v_worker CONSTANT text[] := ARRAY[
 		'USAGE ON SCHEMA telehealth, telehealth_private',
-		'SELECT, UPDATE ON telehealth.appointment',
+		'SELECT, INSERT, UPDATE ON telehealth.appointment',
+		'SELECT, UPDATE ON telehealth.appointment_series',
 		'SELECT, INSERT, UPDATE, DELETE ON telehealth.clinic, telehealth.provider, telehealth.patient,'
 			' telehealth.session, telehealth.account, telehealth.vendor_limit, telehealth.disclosure_policy,'
-			' telehealth.audit_log',
+			' telehealth.audit_log, telehealth.feed, telehealth.webhook_event, telehealth.participant,'
+			' telehealth.waiting_room_entry, telehealth.recording',
 		'SELECT, INSERT, UPDATE, DELETE ON telehealth_private.account_secret, telehealth_private.token_cache,'
 			' telehealth_private.session_secret, telehealth_private.builtin_platform,'
 			' telehealth_private.builtin_vendor_limit, telehealth_private.builtin_disclosure_policy,'
+			' telehealth_private.windows_zone, telehealth_private.installation,'
 			' telehealth_private.role_grant, telehealth_private.job, telehealth_private.job_history,'
-			' telehealth_private.job_history_default, telehealth_private.quota, telehealth_private.environment,'
-			' telehealth_private.pause',
+			' telehealth_private.job_history_done, telehealth_private.job_history_default, telehealth_private.job_failure,'
+			' telehealth_private.job_failure_default, telehealth_private.quota, telehealth_private.environment,'
+			' telehealth_private.pause, telehealth_private.history_hold, telehealth_private.oauth_client,'
+			' telehealth_private.oauth_client_secret, telehealth_private.oauth_state, telehealth_private.push_channel,'
+			' telehealth_private.builtin_oauth',
+		'SELECT, INSERT, UPDATE, DELETE ON telehealth.calendar_connection, telehealth.calendar_event, telehealth.calendar_change,'
+			' telehealth.busy_time, telehealth.import_problem, telehealth_private.connection_secret,'
+			' telehealth_private.connection_token, telehealth_private.calendar_cursor, telehealth_private.sync_count',
+		'SELECT ON telehealth_private.builtin_calendar',
+		'SELECT ON telehealth_private.dashboard_token',
 		'USAGE, SELECT ON ALL SEQUENCES IN SCHEMA telehealth, telehealth_private',
 		'EXECUTE ON FUNCTION telehealth.current_clinic(), telehealth.may_see(bigint, name),'
 			' telehealth_private.may_administer(bigint, name), telehealth_private.add_minutes(timestamptz, integer), telehealth_private.is_timezone(text),'
 			' telehealth_private.wants_meeting(telehealth.appointment_type, telehealth.appointment_status, boolean),'
 			' telehealth_private.chain_audit(integer), telehealth_private.audit_text(telehealth.audit_log),'
-			' telehealth_private.caller()'
+			' telehealth_private.caller()',
+		'EXECUTE ON FUNCTION telehealth_private.is_rule(text), telehealth_private.instant_of(timestamp, text),'
+			' telehealth_private.wall_of(timestamptz, text),'
+			' telehealth_private.series_days(text, date, time, text, date, date, integer),'
+			' telehealth_private.series_due_at(telehealth.appointment_series, date),'
+			' telehealth_private.expand_series(bigint, bigint, timestamptz, boolean),'
+			' telehealth_private.extend_series(bigint[], bigint[], timestamptz)'
 	];
 BEGIN
 	RETURN CASE kind
 		WHEN 'reader' THEN v_reader
-		WHEN 'app' THEN v_reader || v_app
-		WHEN 'admin' THEN v_reader || v_app || v_admin
+		WHEN 'app' THEN v_reader || v_webhook || v_app
+		WHEN 'admin' THEN v_reader || v_webhook || v_app || v_admin
 		WHEN 'worker' THEN v_worker
+		WHEN 'webhook' THEN v_webhook
 	END;
 END
 $$;
@@ -230,10 +297,10 @@ BEGIN
 	IF clinic_id < 0 THEN
 		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'clinic_id must not be negative';
 	END IF;
-	IF kind NOT IN ('admin', 'app', 'reader', 'worker') THEN
+	IF kind NOT IN ('admin', 'app', 'reader', 'worker', 'webhook') THEN
 		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
 			MESSAGE = format('unknown kind "%s"', kind),
-			HINT = 'Kinds are admin, app, reader and worker.';
+			HINT = 'Kinds are admin, app, reader, worker and webhook.';
 	END IF;
 	SELECT r.rolname INTO v_name FROM pg_catalog.pg_roles AS r WHERE r.oid = role::oid;
 	IF v_name IS NULL THEN

@@ -110,51 +110,90 @@ END
 $$;
 
 /*
- * Partitions of a day each, of job_history, belong to the extension like the
- * table itself. Today's is made only while nothing of today is in the
- * default partition; tomorrow's always can be. A reader in the way is not
- * waited for: there is time until midnight.
+ * Partitions belong to the extension like the table itself. That of the time
+ * that runs is made only while nothing of it is in the default partition; the
+ * next always can be. A reader in the way is not waited for: there is time.
+ * Without a number of days nothing is dropped.
  */
-CREATE FUNCTION telehealth_private.keep_history(now timestamptz, days integer, "limit" integer) RETURNS void
+CREATE FUNCTION telehealth_private.keep_partitions(parent text, prefix text, unit text, now timestamptz, days integer, "limit" integer)
+	RETURNS void
 	LANGUAGE plpgsql
 	SET search_path = pg_catalog, pg_temp
 	SET lock_timeout = '100ms'
 AS $$
 DECLARE
-	v_today date := (keep_history.now AT TIME ZONE 'UTC')::date;
-	v_from timestamptz;
+	v_step CONSTANT interval := ('1 ' || unit)::interval;
+	v_form CONSTANT text := CASE unit WHEN 'day' THEN 'YYYYMMDD' ELSE 'YYYYMM' END;
+	v_default CONSTANT text := format('telehealth_private.%s_default', prefix);
+	v_today CONSTANT timestamp := date_trunc('day', keep_partitions.now AT TIME ZONE 'UTC');
+	v_from timestamp;
 	v_name text;
+	v_is_there boolean;
 BEGIN
 	FOR v_ahead IN 0 .. 1 LOOP
-		v_name := format('telehealth_private.job_history_%s', to_char(v_today + v_ahead, 'YYYYMMDD'));
-		v_from := (v_today + v_ahead)::timestamp AT TIME ZONE 'UTC';
-		CONTINUE WHEN to_regclass(v_name) IS NOT NULL OR EXISTS (
-			SELECT FROM telehealth_private.job_history_default AS h WHERE h.at >= v_from AND h.at < v_from + interval '24 hours');
-		EXECUTE format('CREATE TABLE %s PARTITION OF telehealth_private.job_history FOR VALUES FROM (%L) TO (%L)',
-			v_name, v_from, v_from + interval '24 hours');
-		EXECUTE format('COMMENT ON TABLE %s IS %L', v_name, 'What was tried on one day, UTC.');
+		v_from := date_trunc(unit, v_today) + v_ahead * v_step;
+		v_name := format('telehealth_private.%s_%s', prefix, to_char(v_from, v_form));
+		CONTINUE WHEN to_regclass(v_name) IS NOT NULL;
+		EXECUTE format('SELECT EXISTS (SELECT FROM %s AS h WHERE h.at >= $1 AND h.at < $2)', v_default) INTO v_is_there
+		USING v_from AT TIME ZONE 'UTC', (v_from + v_step) AT TIME ZONE 'UTC';
+		CONTINUE WHEN v_is_there;
+		EXECUTE format('CREATE TABLE %s PARTITION OF %s FOR VALUES FROM (%L) TO (%L)',
+			v_name, parent, v_from AT TIME ZONE 'UTC', (v_from + v_step) AT TIME ZONE 'UTC');
+		EXECUTE format('COMMENT ON TABLE %s IS %L', v_name, format('Of one %s, UTC.', unit));
 		EXECUTE format('ALTER EXTENSION telehealth ADD TABLE %s', v_name);
 	END LOOP;
 
 	FOR v_name IN
 		SELECT c.oid::regclass::text FROM pg_inherits AS i
 		JOIN pg_class AS c ON c.oid = i.inhrelid
-		WHERE i.inhparent = 'telehealth_private.job_history'::regclass AND c.relname ~ '^job_history_[0-9]{8}$'
-			AND to_date(right(c.relname, 8), 'YYYYMMDD') < v_today - days
+		WHERE i.inhparent = parent::regclass AND c.relname ~ ('^' || prefix || '_[0-9]+$')
+			AND to_date(substring(c.relname, '[0-9]+$'), v_form) + v_step <= v_today - days * interval '1 day'
 	LOOP
 		EXECUTE format('ALTER EXTENSION telehealth DROP TABLE %s', v_name);
 		EXECUTE format('DROP TABLE %s', v_name);
 	END LOOP;
 
-	DELETE FROM telehealth_private.job_history_default AS h
-	WHERE h.ctid = ANY (ARRAY (
-		SELECT o.ctid FROM telehealth_private.job_history_default AS o
-		WHERE o.at < keep_history.now - days * interval '24 hours' LIMIT "limit"));
+	EXECUTE format('DELETE FROM %1$s AS h WHERE h.ctid = ANY (ARRAY (SELECT o.ctid FROM %1$s AS o WHERE o.at < $1 LIMIT $2))', v_default)
+	USING keep_partitions.now - days * interval '24 hours', "limit";
 EXCEPTION
 	WHEN lock_not_available OR deadlock_detected THEN
 		NULL;
 	WHEN OTHERS THEN
-		RAISE WARNING USING ERRCODE = SQLSTATE, MESSAGE = format('could not keep the partitions of job_history: %s', SQLERRM),
-			HINT = 'Attempts go to telehealth_private.job_history_default meanwhile.';
+		RAISE WARNING USING ERRCODE = SQLSTATE, MESSAGE = format('could not keep the partitions of %s: %s', parent, SQLERRM),
+			HINT = format('Attempts go to %s meanwhile.', v_default);
+END
+$$;
+
+/* Nothing but an import asks for what is over, and that about its window alone. Of all clinics, waiting for nobody. */
+CREATE FUNCTION telehealth_private.trim_busy_time(before timestamptz, "limit" integer) RETURNS void
+	LANGUAGE sql
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH over AS MATERIALIZED (
+		SELECT b.clinic_id, b.provider_id, b.source, b.external_id, b.recurrence_id
+		FROM telehealth.busy_time AS b
+		WHERE upper(b.during) < before
+		ORDER BY upper(b.during) LIMIT "limit"
+		FOR UPDATE SKIP LOCKED
+	)
+	DELETE FROM telehealth.busy_time AS b USING over AS o
+	WHERE b.clinic_id = o.clinic_id AND b.provider_id = o.provider_id AND b.source = o.source
+		AND b.external_id = o.external_id AND b.recurrence_id = o.recurrence_id;
+$$;
+
+CREATE FUNCTION telehealth_private.keep_history(now timestamptz, days integer, failure_days integer, "limit" integer) RETURNS void
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_is_held CONSTANT boolean := EXISTS (SELECT FROM telehealth_private.history_hold);
+BEGIN
+	PERFORM telehealth_private.keep_partitions('telehealth_private.job_history_done', 'job_history', 'day',
+		now, CASE WHEN NOT v_is_held THEN days END, "limit");
+	PERFORM telehealth_private.keep_partitions('telehealth_private.job_failure', 'job_failure', 'month',
+		now, CASE WHEN NOT v_is_held THEN failure_days END, "limit");
+	IF NOT v_is_held THEN
+		PERFORM telehealth_private.trim_busy_time(keep_history.now - make_interval(days => days), "limit");
+	END IF;
 END
 $$;

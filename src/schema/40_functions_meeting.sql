@@ -212,6 +212,29 @@ AS $$
 	WHERE j.kind IN ('meeting', 'hold') AND j.clinic_id = $1 AND j.subject_id = $2
 $$;
 
+/* What was told of the visit, and asked. */
+CREATE FUNCTION telehealth_private.story_of_visit(clinic_id bigint, appointment_id bigint)
+	RETURNS TABLE (at timestamptz, what text, result text, next text)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT e.received_at, e.source || ' told: ' || left(e.event_name, 100),
+		CASE WHEN e.outcome IS NULL THEN 'waits for the worker'
+			WHEN e.outcome = 'applied' THEN 'part of how the session stands'
+			ELSE 'says nothing of how the session stands' END, NULL
+	FROM telehealth.session AS s
+	JOIN telehealth.webhook_event AS e ON e.clinic_id = s.clinic_id AND e.session_id = s.id
+	WHERE s.clinic_id = $1 AND s.appointment_id = $2
+	UNION ALL
+	SELECT h.at, 'asked ' || h.platform || ' whether the visit has ended',
+		CASE h.outcome WHEN 'ok' THEN 'it has' WHEN 'nothing' THEN 'not that it knows'
+			ELSE telehealth_private.history_result(h.action, h.outcome, h.http_status, h.total_ms, h.code, h.message) END,
+		telehealth_private.history_next(h.outcome, h.retry_at)
+	FROM telehealth.session AS s
+	JOIN telehealth_private.job_history AS h ON h.clinic_id = s.clinic_id AND h.subject_id = s.id AND h.kind = 'session'
+	WHERE s.clinic_id = $1 AND s.appointment_id = $2
+$$;
+
 /* How it stands now: the last line. */
 CREATE FUNCTION telehealth_private.story_now(clinic_id bigint, appointment_id bigint)
 	RETURNS TABLE (at timestamptz, what text, result text, next text)
@@ -263,6 +286,10 @@ BEGIN
 			SELECT r.*, 1 AS place FROM telehealth_private.story_of_rows(v_clinic, explain_appointment.appointment_id) AS r
 			UNION ALL
 			SELECT w.*, 2 FROM telehealth_private.story_of_work(v_clinic, explain_appointment.appointment_id) AS w
+			UNION ALL
+			SELECT v.*, 3 FROM telehealth_private.story_of_visit(v_clinic, explain_appointment.appointment_id) AS v
+			UNION ALL
+			SELECT c.*, 4 FROM telehealth_private.story_of_events(v_clinic, explain_appointment.appointment_id) AS c
 		) AS q
 		ORDER BY q.at, q.place;
 	IF NOT FOUND THEN

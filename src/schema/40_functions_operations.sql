@@ -33,7 +33,7 @@ CREATE FUNCTION telehealth_private.periodic_tasks(
 	OUT next_due_at timestamptz,
 	OUT is_overdue boolean
 ) RETURNS SETOF record
-	LANGUAGE C VOLATILE ROWS 6
+	LANGUAGE C VOLATILE ROWS 8
 	AS 'MODULE_PATHNAME', 'th_sql_periodic_tasks';
 
 /* ---- keys ---- */
@@ -91,6 +91,27 @@ BEGIN
 		SELECT 3, x.clinic_id, x.session_id, x.name, x.envelope,
 			format('telehealth_private.session_secret.envelope/%s/%s/%s', x.clinic_id, x.session_id, x.name)
 		FROM telehealth_private.session_secret AS x
+		UNION ALL
+		SELECT 4, x.clinic_id, x.oauth_client_id, x.name, x.envelope,
+			format('telehealth_private.oauth_client_secret.envelope/%s/%s/%s', x.clinic_id, x.oauth_client_id, x.name)
+		FROM telehealth_private.oauth_client_secret AS x
+		UNION ALL
+		SELECT 5, x.clinic_id, x.id, NULL, x.envelope,
+			format('telehealth_private.push_channel.envelope/%s/%s', x.clinic_id, x.id)
+		FROM telehealth_private.push_channel AS x
+		UNION ALL
+		SELECT 6, x.clinic_id, x.connection_id, x.name, x.envelope,
+			format('telehealth_private.connection_secret.envelope/%s/%s/%s', x.clinic_id, x.connection_id, x.name)
+		FROM telehealth_private.connection_secret AS x
+		UNION ALL
+		SELECT 7, x.clinic_id, x.connection_id, NULL, x.envelope,
+			format('telehealth_private.connection_token.envelope/%s/%s', x.clinic_id, x.connection_id)
+		FROM telehealth_private.connection_token AS x
+		UNION ALL
+		SELECT 8, x.clinic_id, x.connection_id, NULL, x.former_envelope,
+			format('telehealth_private.connection_token.envelope/%s/%s', x.clinic_id, x.connection_id)
+		FROM telehealth_private.connection_token AS x
+		WHERE x.former_envelope IS NOT NULL
 	LOOP
 		SELECT r.sealed, r.is_broken INTO v_new FROM telehealth_private.try_reseal(v_row.envelope, v_row.place) AS r;
 		IF v_new.is_broken THEN
@@ -105,6 +126,21 @@ BEGIN
 			UPDATE telehealth_private.session_secret AS x SET envelope = v_new.sealed
 			WHERE v_row.source = 3 AND x.clinic_id = v_row.clinic_id AND x.session_id = v_row.id AND x.name = v_row.name
 				AND x.envelope = v_row.envelope;
+			UPDATE telehealth_private.oauth_client_secret AS x SET envelope = v_new.sealed
+			WHERE v_row.source = 4 AND x.clinic_id = v_row.clinic_id AND x.oauth_client_id = v_row.id AND x.name = v_row.name
+				AND x.envelope = v_row.envelope;
+			UPDATE telehealth_private.push_channel AS x SET envelope = v_new.sealed
+			WHERE v_row.source = 5 AND x.clinic_id = v_row.clinic_id AND x.id = v_row.id
+				AND x.envelope = v_row.envelope;
+			UPDATE telehealth_private.connection_secret AS x SET envelope = v_new.sealed
+			WHERE v_row.source = 6 AND x.clinic_id = v_row.clinic_id AND x.connection_id = v_row.id AND x.name = v_row.name
+				AND x.envelope = v_row.envelope;
+			UPDATE telehealth_private.connection_token AS x SET envelope = v_new.sealed
+			WHERE v_row.source = 7 AND x.clinic_id = v_row.clinic_id AND x.connection_id = v_row.id
+				AND x.envelope = v_row.envelope;
+			UPDATE telehealth_private.connection_token AS x SET former_envelope = v_new.sealed
+			WHERE v_row.source = 8 AND x.clinic_id = v_row.clinic_id AND x.connection_id = v_row.id
+				AND x.former_envelope = v_row.envelope;
 			v_sealed := v_sealed + 1;
 		END IF;
 	END LOOP;
@@ -170,6 +206,48 @@ BEGIN
 END
 $$;
 
+/* ---- history under investigation ---- */
+
+CREATE FUNCTION telehealth.hold_history(reason text) RETURNS void
+	LANGUAGE C VOLATILE
+	AS 'MODULE_PATHNAME', 'th_sql_elevated';
+
+CREATE FUNCTION telehealth_private.hold_history(reason text) RETURNS void
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM telehealth_private.require_kind('admin', 0);
+	IF btrim(COALESCE(reason, '')) = '' THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'reason must not be empty';
+	END IF;
+	INSERT INTO telehealth_private.history_hold AS h (reason, held_by)
+	VALUES (hold_history.reason, telehealth_private.caller())
+	ON CONFLICT ON CONSTRAINT history_hold_pkey DO UPDATE
+	SET reason = EXCLUDED.reason, held_at = now(), held_by = EXCLUDED.held_by;
+	PERFORM telehealth_private.audit(0, 'hold_history', 'environment', NULL);
+END
+$$;
+
+CREATE FUNCTION telehealth.release_history() RETURNS boolean
+	LANGUAGE C VOLATILE
+	AS 'MODULE_PATHNAME', 'th_sql_elevated';
+
+CREATE FUNCTION telehealth_private.release_history() RETURNS boolean
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM telehealth_private.require_kind('admin', 0);
+	DELETE FROM telehealth_private.history_hold;
+	IF NOT FOUND THEN
+		RETURN false;
+	END IF;
+	PERFORM telehealth_private.audit(0, 'release_history', 'environment', NULL);
+	RETURN true;
+END
+$$;
+
 /* Marks every subject whose wanted state differs from what was last confirmed. */
 CREATE FUNCTION telehealth_private.mark_differing() RETURNS bigint
 	LANGUAGE plpgsql
@@ -198,7 +276,8 @@ BEGIN
 					OR (s.scheduled_at, s.duration, s.provider_id, s.patient_id)
 						IS DISTINCT FROM (w.starts_at, w.duration, w.provider_id, w.patient_id)
 					OR s.platform <> ALL (w.targets)
-					OR (s.platform <> 'mock' AND s.host IS DISTINCT FROM COALESCE(w.host, x.settings ->> 'default_user', 'me'))
+					OR (s.platform <> 'mock' AND s.host IS DISTINCT FROM CASE WHEN x.is_user_level THEN 'me'
+						ELSE COALESCE(w.host, x.settings ->> 'default_user', 'me') END)
 				WHEN w.type = 'VIDEO' AND w.is_meeting_wanted AND w.status IN ('COMPLETED', 'NO_SHOW') THEN false
 				WHEN w.ends_at <= now() AND telehealth_private.wants_meeting(w.type, w.status, w.is_meeting_wanted) THEN false
 				ELSE s.meeting_id IS NOT NULL OR s.intent IS NOT NULL OR w.meeting_id IS NOT NULL OR w.join_url IS NOT NULL END
@@ -241,6 +320,14 @@ DECLARE
 	v_marked bigint;
 BEGIN
 	PERFORM telehealth_private.require_owner('adopt this environment');
+	/* of a dump of version 0.1, that which was adopted is older than what CREATE EXTENSION wrote: its visits keep their UIDs */
+	DELETE FROM telehealth_private.installation AS i
+	USING telehealth_private.installation AS o
+	WHERE (o.created_at, o.tag) < (i.created_at, i.tag);
+	UPDATE telehealth_private.installation AS i
+	SET plain_until = (SELECT COALESCE(max(a.id), 0) FROM telehealth.appointment AS a)
+	WHERE i.plain_until IS NULL
+		AND EXISTS (SELECT FROM telehealth_private.environment AS e WHERE e.adopted_at < i.created_at);
 	INSERT INTO telehealth_private.environment AS e (system_identifier, database_oid, environment, adopted_by)
 	SELECT telehealth_private.system_identifier(), d.oid::bigint, COALESCE(current_setting('telehealth.environment', true), ''),
 		telehealth_private.caller()
@@ -252,6 +339,22 @@ BEGIN
 	/* the dump may be of an earlier version */
 	PERFORM telehealth_private.renew_grants();
 	v_marked := telehealth_private.mark_differing();
+	PERFORM telehealth_private.mark('series', array_agg(s.clinic_id), array_agg(s.id), 3)
+	FROM telehealth.appointment_series AS s
+	HAVING count(*) > 0;
+	PERFORM telehealth_private.mark('backfill', array_agg(x.clinic_id), array_agg(x.id), 3)
+	FROM telehealth.calendar_connection AS x
+	HAVING count(*) > 0;
+	PERFORM telehealth_private.mark(k.kind, array_agg(x.clinic_id), array_agg(x.id), 3)
+	FROM telehealth.calendar_connection AS x
+	CROSS JOIN unnest('{pull,channel,connection}'::text[]) AS k (kind)
+	GROUP BY k.kind;
+	PERFORM telehealth_private.mark('session', array_agg(e.clinic_id), array_agg(e.session_id), 3)
+	FROM (
+		SELECT DISTINCT w.clinic_id, w.session_id FROM telehealth.webhook_event AS w
+		WHERE w.session_id IS NOT NULL AND w.processed_at IS NULL
+	) AS e
+	HAVING count(*) > 0;
 	PERFORM telehealth_private.audit(0, 'adopt_environment', 'environment', NULL, jsonb_build_object('marked', v_marked));
 	PERFORM telehealth_private.wake();
 	RETURN v_marked;

@@ -142,8 +142,11 @@ BEGIN
 		CASE WHEN v_account.status <> 'connected' THEN 'Connect it again with telehealth.connect_platform().' END;
 
 	SELECT COALESCE(array_agg(x.name ORDER BY x.name), '{}') INTO v_names FROM telehealth_private.account_secret AS x
-	WHERE x.clinic_id = check_account_here.clinic_id AND x.account_id = check_account_here.account_id;
-	v_needed := CASE v_account.platform WHEN 'zoom' THEN ARRAY['account_id', 'client_id', 'client_secret'] ELSE '{}' END;
+	WHERE x.clinic_id = check_account_here.clinic_id AND x.account_id = check_account_here.account_id
+		AND x.name <> 'former_webhook_secret';
+	v_needed := CASE WHEN v_account.platform <> 'zoom' THEN '{}'
+		WHEN 'refresh_token' = ANY (v_names) THEN ARRAY['client_id', 'client_secret']
+		ELSE ARRAY['account_id', 'client_id', 'client_secret'] END;
 	RETURN QUERY SELECT 'credentials',
 		CASE WHEN v_needed <@ v_names THEN 'ok' ELSE 'error' END,
 		'stored: ' || COALESCE(NULLIF(array_to_string(v_names, ', '), ''), 'none'),
@@ -174,6 +177,7 @@ BEGIN
 	WHERE a.ends_at > now() AND COALESCE(a.platform, c.platform, current_setting('telehealth.default_platform')) = v_account.platform
 		AND telehealth_private.wants_meeting(a.type, a.status, a.is_meeting_wanted)
 		AND (a.clinic_id = check_account_here.clinic_id OR check_account_here.clinic_id = 0)
+		AND NOT v_account.is_user_level
 		AND COALESCE(p.platform_user, p.email, v_account.settings ->> 'default_user') IS NULL;
 	RETURN QUERY SELECT 'hosts', CASE WHEN v_hostless = 0 THEN 'ok' ELSE 'warning' END,
 		CASE WHEN v_hostless = 0 THEN 'every provider with a visit to come has a host'

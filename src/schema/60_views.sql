@@ -238,7 +238,7 @@ CREATE VIEW telehealth_private.health_environment WITH (security_barrier = true)
 					(SELECT d.oid::bigint FROM pg_catalog.pg_database AS d WHERE d.datname = current_database()),
 					COALESCE(current_setting('telehealth.environment', true), ''))
 			FROM telehealth_private.environment AS e
-		), NULLIF(EXISTS (SELECT FROM telehealth.account), false))
+		), NULLIF(EXISTS (SELECT FROM telehealth.account) OR EXISTS (SELECT FROM telehealth.calendar_connection), false))
 	) AS e (is_other)
 	UNION ALL
 	SELECT 5, 'outbound', CASE WHEN o.word IS NULL THEN 'ok' ELSE 'warning' END,
@@ -253,7 +253,11 @@ CREATE VIEW telehealth_private.health_environment WITH (security_barrier = true)
 		WHEN p.is_only THEN 'paused' END) AS o (word)
 	UNION ALL
 	SELECT 6, 'mock', 'warning', 'every video platform is answered by the built-in mock', 'Turn telehealth.mock off for real meetings.'
-	WHERE COALESCE(current_setting('telehealth.mock', true), 'off')::boolean;
+	WHERE COALESCE(current_setting('telehealth.mock', true), 'off')::boolean
+	UNION ALL
+	SELECT 6, 'history_hold', 'warning', 'no history is dropped since ' || h.held_at || ' by ' || h.held_by || ': ' || h.reason,
+		'When the investigation is over call telehealth.release_history().'
+	FROM telehealth_private.history_hold AS h;
 
 CREATE VIEW telehealth_private.health_accounts WITH (security_barrier = true) AS
 	SELECT 7 AS place, 'key_ring' AS check_name,
@@ -263,7 +267,8 @@ CREATE VIEW telehealth_private.health_accounts WITH (security_barrier = true) AS
 			WHEN s.has_secrets AND k.is_in_data_directory
 				THEN 'Keep a copy of the key file, and move it out of the data directory with telehealth.key_file.' END AS hint
 	FROM (SELECT EXISTS (SELECT FROM telehealth_private.account_secret)
-		OR EXISTS (SELECT FROM telehealth_private.session_secret)) AS s (has_secrets)
+		OR EXISTS (SELECT FROM telehealth_private.session_secret)
+		OR EXISTS (SELECT FROM telehealth_private.connection_secret)) AS s (has_secrets)
 	LEFT JOIN LATERAL telehealth_private.key_status() AS k ON s.has_secrets
 	UNION ALL
 	SELECT 9, 'accounts',
@@ -300,10 +305,32 @@ CREATE VIEW telehealth_private.health_accounts WITH (security_barrier = true) AS
 			SELECT FROM telehealth_private.account_secret AS s
 			WHERE s.clinic_id = x.clinic_id AND s.account_id = x.id AND s.name = 'webhook_secret')
 	UNION ALL
+	/* Zoom asks every 72 hours, and sends nothing any more to who does not answer. */
+	SELECT 10, 'webhook_challenge', CASE WHEN c.oldest < clock_timestamp() - interval '73 hours' THEN 'warning' ELSE 'ok' END,
+		CASE WHEN c.oldest IS NULL THEN 'no platform has asked for proof of the secret yet'
+			ELSE 'a platform last asked for proof of the secret '
+				|| round(extract(epoch FROM clock_timestamp() - c.latest) / 3600, 1) || ' hours ago'
+				|| CASE WHEN c.oldest < c.latest
+					THEN ', for another account ' || round(extract(epoch FROM clock_timestamp() - c.oldest) / 3600, 1) || ' hours ago'
+					ELSE '' END END,
+		CASE WHEN c.oldest < clock_timestamp() - interval '73 hours'
+			THEN 'Zoom asks every 72 hours, and stops sending if it is not answered: validate the endpoint of the app''s event subscription again.' END
+	FROM (
+		SELECT count(*) AS accounts, min(x.challenged_at) AS oldest, max(x.challenged_at) AS latest
+		FROM telehealth.account AS x
+		JOIN telehealth_private.account_secret AS s
+			ON s.clinic_id = x.clinic_id AND s.account_id = x.id AND s.name = 'webhook_secret'
+		WHERE x.platform = 'zoom' AND x.status <> 'disconnected' AND telehealth.may_see(x.clinic_id, current_user)
+	) AS c
+	WHERE c.accounts > 0
+	UNION ALL
 	SELECT 11, 'vendor_limits', 'warning',
 		'limits that are not known and change nothing: ' || string_agg(format('%s %s', l.vendor, l.name), ', ' ORDER BY l.vendor, l.name),
-		'Known are: ' || (SELECT string_agg(format('%s %s', b.vendor, b.name), ', ' ORDER BY b.vendor, b.name)
-			FROM telehealth_private.builtin_vendor_limit AS b) || '.'
+		'Known are: ' || COALESCE(
+			(SELECT string_agg(format('%s %s', b.vendor, b.name), ', ' ORDER BY b.vendor, b.name)
+			FROM telehealth_private.builtin_vendor_limit AS b
+			WHERE b.vendor IN (SELECT v.vendor FROM telehealth.vendor_limit AS v)),
+			(SELECT 'limits of ' || string_agg(DISTINCT b.vendor, ', ') FROM telehealth_private.builtin_vendor_limit AS b)) || '.'
 	FROM telehealth.vendor_limit AS l
 	WHERE NOT EXISTS (
 			SELECT FROM telehealth_private.builtin_vendor_limit AS b
@@ -351,6 +378,43 @@ CREATE VIEW telehealth_private.health_roles WITH (security_barrier = true) AS
 	LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = g.grantee_oid
 	WHERE r.rolname IS DISTINCT FROM g.grantee AND telehealth.may_see(g.clinic_id, current_user);
 
+/* Whether it listens where the settings say; that it is off is a choice. */
+CREATE VIEW telehealth_private.health_gateway WITH (security_barrier = true) AS
+	SELECT 18 AS place, 'gateway' AS check_name,
+		CASE
+			WHEN q.is_off THEN 'ok'
+			WHEN q.state = 'open' AND q.running >= q.workers THEN 'ok'
+			WHEN q.state IN ('open', 'starting') THEN 'warning'
+			ELSE 'error'
+		END AS status,
+		CASE
+			WHEN q.is_standby THEN 'a standby does not listen'
+			WHEN q.is_off THEN 'off'
+			WHEN q.state = 'open' THEN 'listens at ' || q.listen || ', port ' || q.port || '; processes: ' || q.running
+				|| ' of ' || q.workers
+			WHEN q.state = 'starting' THEN 'starts'
+			WHEN q.state = 'in_use' THEN 'http_port_in_use: ' || q.listen || ', port ' || q.port || ' belongs to '
+				|| COALESCE('database ' || q.holder, 'another program')
+			WHEN q.state = 'failed' THEN 'gateway_down: ' || COALESCE(q.trouble, 'its process does not start, or ends early')
+			ELSE 'gateway_down'
+		END AS detail,
+		CASE
+			WHEN q.is_off OR q.state = 'starting' THEN NULL
+			WHEN q.state = 'open' THEN CASE WHEN q.running < q.workers THEN 'See max_worker_processes and the server log.' END
+			WHEN q.state = 'in_use' THEN 'Give this database an address of its own: telehealth.http_port, telehealth.http_listen.'
+			WHEN q.state = 'failed' THEN 'See the server log, telehealth.http_listen and max_worker_processes; the next try is at '
+				|| q.retry_at || '.'
+			WHEN q.state = 'not_preloaded' THEN 'Add telehealth to shared_preload_libraries and restart the server.'
+			ELSE 'The worker of this database starts it: see the check worker, and max_worker_processes.'
+		END AS hint
+	FROM (
+		SELECT d.state, d.listen, d.port, d.workers, d.running, d.retry_at, d.holder, d.trouble,
+			pg_is_in_recovery() AS is_standby,
+			pg_is_in_recovery()
+				OR (COALESCE(current_setting('telehealth.http_port', true), '0') = '0' AND d.state = 'off') AS is_off
+		FROM telehealth_private.gateway_door() AS d
+	) AS q;
+
 CREATE VIEW telehealth.health WITH (security_barrier = true) AS
 	SELECT q.check_name, q.status, q.detail, q.hint
 	FROM (
@@ -363,5 +427,53 @@ CREATE VIEW telehealth.health WITH (security_barrier = true) AS
 		SELECT v.place, v.check_name, v.status, v.detail, v.hint FROM telehealth_private.health_visits AS v
 		UNION ALL
 		SELECT r.place, r.check_name, r.status, r.detail, r.hint FROM telehealth_private.health_roles AS r
+		UNION ALL
+		SELECT g.place, g.check_name, g.status, g.detail, g.hint FROM telehealth_private.health_gateway AS g
+		UNION ALL
+		SELECT c.place, c.check_name, c.status, c.detail, c.hint FROM telehealth_private.health_calendars AS c
 	) AS q
 	ORDER BY q.place, q.detail;
+
+/* ---- recurring visits ---- */
+
+/* Days on which a series has no visit, since its provider has no time then. */
+CREATE VIEW telehealth.series_conflict WITH (security_barrier = true) AS
+	SELECT s.clinic_id, s.id AS series_id, s.provider_id, d.day AS occurrence,
+		telehealth_private.instant_of(d.day + s.start_time, s.timezone) AS starts_at
+	FROM telehealth.appointment_series AS s
+	CROSS JOIN LATERAL unnest(s.conflicts) AS d (day)
+	WHERE telehealth_private.instant_of(d.day + s.start_time, s.timezone) > now()
+		AND telehealth.may_see(s.clinic_id, current_user);
+
+/*
+ * Visits to come at whose instant the clocks do not show what was agreed: the
+ * rules of their zone have changed since.
+ */
+CREATE VIEW telehealth.tz_drift WITH (security_barrier = true) AS
+	SELECT a.clinic_id, a.id AS appointment_id, a.series_id, a.provider_id, a.timezone, a.local_start, a.starts_at,
+		telehealth_private.instant_of(a.local_start, a.timezone) AS wanted_at
+	FROM telehealth.appointment AS a
+	WHERE a.starts_at > now() - interval '1 day' AND a.local_start IS NOT NULL AND a.timezone IS NOT NULL
+		AND a.status IN ('PENDING', 'SCHEDULED', 'CONFIRMED')
+		AND telehealth_private.wall_of(a.starts_at, a.timezone) <> a.local_start
+		AND telehealth_private.instant_of(a.local_start, a.timezone) <> a.starts_at
+		AND telehealth.may_see(a.clinic_id, current_user);
+
+/* ---- webhooks ---- */
+
+/* What was told in the last seven days, and what came of it. */
+CREATE VIEW telehealth.webhook_metrics WITH (security_barrier = true) AS
+	SELECT e.clinic_id, e.source, e.event_name, count(*) AS events,
+		count(*) FILTER (WHERE e.outcome = 'applied') AS applied,
+		count(*) FILTER (WHERE e.outcome = 'ignored') AS ignored,
+		count(*) FILTER (WHERE e.outcome = 'recorded') AS recorded,
+		count(*) FILTER (WHERE e.outcome = 'unmatched') AS unmatched,
+		count(*) FILTER (WHERE e.outcome IS NULL) AS waiting,
+		min(e.received_at) FILTER (WHERE e.outcome IS NULL) AS oldest_waiting_at,
+		max(e.received_at) AS last_received_at,
+		avg(e.received_at - e.event_at) AS average_delivery,
+		avg(e.processed_at - e.received_at) AS average_processing,
+		max(e.processed_at - e.received_at) AS longest_processing
+	FROM telehealth.webhook_event AS e
+	WHERE e.received_at > now() - interval '7 days' AND telehealth.may_see(e.clinic_id, current_user)
+	GROUP BY e.clinic_id, e.source, e.event_name;

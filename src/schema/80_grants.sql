@@ -22,7 +22,8 @@ BEGIN
 			UNION ALL
 			SELECT 'TYPE ' || t.oid::regtype, t.typacl
 			FROM pg_catalog.pg_type AS t JOIN schema AS s ON s.oid = t.typnamespace
-			WHERE t.typtype = 'e'
+			LEFT JOIN pg_catalog.pg_class AS c ON c.oid = t.typrelid
+			WHERE t.typtype = 'e' OR c.relkind = 'c'
 		)
 		SELECT o.name FROM object AS o
 		WHERE o.acl IS NULL OR EXISTS (SELECT FROM aclexplode(o.acl) AS a WHERE a.grantee = 0)

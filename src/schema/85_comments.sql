@@ -212,7 +212,7 @@ COMMENT ON COLUMN telehealth_private.builtin_disclosure_policy.is_allowed IS 'Wh
 
 COMMENT ON TABLE telehealth_private.role_grant IS 'What grant_role() granted; may_see() reads it.';
 COMMENT ON COLUMN telehealth_private.role_grant.grantee IS 'Name of the role.';
-COMMENT ON COLUMN telehealth_private.role_grant.kind IS 'admin, app, reader or worker.';
+COMMENT ON COLUMN telehealth_private.role_grant.kind IS 'admin, app, reader, worker or webhook.';
 COMMENT ON COLUMN telehealth_private.role_grant.clinic_id IS '0: every clinic.';
 COMMENT ON COLUMN telehealth_private.role_grant.granted_at IS 'Since when.';
 COMMENT ON COLUMN telehealth_private.role_grant.grantee_oid IS 'The role itself; null if there was none of that name at a restore: the grant gives nothing then.';
@@ -237,7 +237,7 @@ COMMENT ON COLUMN telehealth_private.job.dead_at IS 'Since when it is given up.'
 
 /* ---- telehealth_private.job_history ---- */
 
-COMMENT ON TABLE telehealth_private.job_history IS 'What was tried and how it ended, for telehealth.history_days, in a partition a day (UTC). Never dumped.';
+COMMENT ON TABLE telehealth_private.job_history IS 'What was tried and how it ended: job_history_done for telehealth.history_days, job_failure for telehealth.failure_history_days. Never dumped.';
 COMMENT ON COLUMN telehealth_private.job_history.at IS 'When it ended.';
 COMMENT ON COLUMN telehealth_private.job_history.kind IS 'Of the job.';
 COMMENT ON COLUMN telehealth_private.job_history.clinic_id IS 'Of the job.';
@@ -252,6 +252,21 @@ COMMENT ON COLUMN telehealth_private.job_history.message IS 'Its message, redact
 COMMENT ON COLUMN telehealth_private.job_history.host IS 'Network host that was asked.';
 COMMENT ON COLUMN telehealth_private.job_history.total_ms IS 'Milliseconds it took.';
 COMMENT ON COLUMN telehealth_private.job_history.retry_at IS 'When it is tried again.';
+COMMENT ON TABLE telehealth_private.job_history_done IS 'What ended well, or came to nothing, in a partition a day (UTC).';
+COMMENT ON COLUMN telehealth_private.job_history_done.at IS 'When it ended.';
+COMMENT ON COLUMN telehealth_private.job_history_done.kind IS 'Of the job.';
+COMMENT ON COLUMN telehealth_private.job_history_done.clinic_id IS 'Of the job.';
+COMMENT ON COLUMN telehealth_private.job_history_done.subject_id IS 'Of the job.';
+COMMENT ON COLUMN telehealth_private.job_history_done.claim_no IS 'The claim it was done under.';
+COMMENT ON COLUMN telehealth_private.job_history_done.platform IS 'Where; null if nowhere.';
+COMMENT ON COLUMN telehealth_private.job_history_done.action IS 'What was tried.';
+COMMENT ON COLUMN telehealth_private.job_history_done.outcome IS 'How it ended.';
+COMMENT ON COLUMN telehealth_private.job_history_done.http_status IS 'The platform''s answer.';
+COMMENT ON COLUMN telehealth_private.job_history_done.code IS 'The platform''s own code.';
+COMMENT ON COLUMN telehealth_private.job_history_done.message IS 'Its message, redacted.';
+COMMENT ON COLUMN telehealth_private.job_history_done.host IS 'Network host that was asked.';
+COMMENT ON COLUMN telehealth_private.job_history_done.total_ms IS 'Milliseconds it took.';
+COMMENT ON COLUMN telehealth_private.job_history_done.retry_at IS 'When it is tried again.';
 COMMENT ON TABLE telehealth_private.job_history_default IS 'Holds what no dated partition does.';
 COMMENT ON COLUMN telehealth_private.job_history_default.at IS 'When it ended.';
 COMMENT ON COLUMN telehealth_private.job_history_default.kind IS 'Of the job.';
@@ -267,6 +282,36 @@ COMMENT ON COLUMN telehealth_private.job_history_default.message IS 'Its message
 COMMENT ON COLUMN telehealth_private.job_history_default.host IS 'Network host that was asked.';
 COMMENT ON COLUMN telehealth_private.job_history_default.total_ms IS 'Milliseconds it took.';
 COMMENT ON COLUMN telehealth_private.job_history_default.retry_at IS 'When it is tried again.';
+COMMENT ON TABLE telehealth_private.job_failure IS 'What failed, for the time being or for good, in a partition a month (UTC).';
+COMMENT ON COLUMN telehealth_private.job_failure.at IS 'When it ended.';
+COMMENT ON COLUMN telehealth_private.job_failure.kind IS 'Of the job.';
+COMMENT ON COLUMN telehealth_private.job_failure.clinic_id IS 'Of the job.';
+COMMENT ON COLUMN telehealth_private.job_failure.subject_id IS 'Of the job.';
+COMMENT ON COLUMN telehealth_private.job_failure.claim_no IS 'The claim it was done under.';
+COMMENT ON COLUMN telehealth_private.job_failure.platform IS 'Where; null if nowhere.';
+COMMENT ON COLUMN telehealth_private.job_failure.action IS 'What was tried.';
+COMMENT ON COLUMN telehealth_private.job_failure.outcome IS 'How it ended.';
+COMMENT ON COLUMN telehealth_private.job_failure.http_status IS 'The platform''s answer.';
+COMMENT ON COLUMN telehealth_private.job_failure.code IS 'The platform''s own code.';
+COMMENT ON COLUMN telehealth_private.job_failure.message IS 'Its message, redacted.';
+COMMENT ON COLUMN telehealth_private.job_failure.host IS 'Network host that was asked.';
+COMMENT ON COLUMN telehealth_private.job_failure.total_ms IS 'Milliseconds it took.';
+COMMENT ON COLUMN telehealth_private.job_failure.retry_at IS 'When it is tried again.';
+COMMENT ON TABLE telehealth_private.job_failure_default IS 'Holds what no dated partition does.';
+COMMENT ON COLUMN telehealth_private.job_failure_default.at IS 'When it ended.';
+COMMENT ON COLUMN telehealth_private.job_failure_default.kind IS 'Of the job.';
+COMMENT ON COLUMN telehealth_private.job_failure_default.clinic_id IS 'Of the job.';
+COMMENT ON COLUMN telehealth_private.job_failure_default.subject_id IS 'Of the job.';
+COMMENT ON COLUMN telehealth_private.job_failure_default.claim_no IS 'The claim it was done under.';
+COMMENT ON COLUMN telehealth_private.job_failure_default.platform IS 'Where; null if nowhere.';
+COMMENT ON COLUMN telehealth_private.job_failure_default.action IS 'What was tried.';
+COMMENT ON COLUMN telehealth_private.job_failure_default.outcome IS 'How it ended.';
+COMMENT ON COLUMN telehealth_private.job_failure_default.http_status IS 'The platform''s answer.';
+COMMENT ON COLUMN telehealth_private.job_failure_default.code IS 'The platform''s own code.';
+COMMENT ON COLUMN telehealth_private.job_failure_default.message IS 'Its message, redacted.';
+COMMENT ON COLUMN telehealth_private.job_failure_default.host IS 'Network host that was asked.';
+COMMENT ON COLUMN telehealth_private.job_failure_default.total_ms IS 'Milliseconds it took.';
+COMMENT ON COLUMN telehealth_private.job_failure_default.retry_at IS 'When it is tried again.';
 
 /* ---- telehealth_private.quota ---- */
 
@@ -296,6 +341,14 @@ COMMENT ON COLUMN telehealth_private.pause.reason IS 'Why.';
 COMMENT ON COLUMN telehealth_private.pause.paused_at IS 'Since when.';
 COMMENT ON COLUMN telehealth_private.pause.paused_by IS 'By whom.';
 
+/* ---- telehealth_private.history_hold ---- */
+
+COMMENT ON TABLE telehealth_private.history_hold IS 'One row while no history is dropped.';
+COMMENT ON COLUMN telehealth_private.history_hold.is_only IS 'True: there is one row.';
+COMMENT ON COLUMN telehealth_private.history_hold.reason IS 'Why.';
+COMMENT ON COLUMN telehealth_private.history_hold.held_at IS 'Since when.';
+COMMENT ON COLUMN telehealth_private.history_hold.held_by IS 'By whom.';
+
 /* ---- sequences ---- */
 
 COMMENT ON SEQUENCE telehealth.clinic_id_seq IS 'Numbers of telehealth.clinic.';
@@ -321,15 +374,17 @@ COMMENT ON FUNCTION telehealth.cancel_meeting(bigint) IS 'Wants no meeting for t
 COMMENT ON FUNCTION telehealth.backfill_meetings(timestamptz) IS 'Marks visits from that instant on that want a meeting and have none; returns their number. Errors: 42501. For apps.';
 COMMENT ON FUNCTION telehealth.await_meeting(bigint, interval) IS 'Waits until the meeting of an appointment has its link, and returns the session. Errors: 55000 with the reason, at once where waiting cannot help; TH002 if the platform refused; P0002; 42501. For apps.';
 COMMENT ON FUNCTION telehealth.host_start_url(bigint, interval) IS 'The link that starts the meeting as its host, fetched from the platform now and stored nowhere. Audited. Errors: 55000, 08006, P0002, 42501. For apps.';
-COMMENT ON FUNCTION telehealth.appointment_ics(bigint, text) IS 'The appointment as iCalendar text; method PUBLISH, REQUEST or CANCEL. Title, location and link only as the policy for target feed allows. Errors: 22023, P0002. For apps.';
+COMMENT ON FUNCTION telehealth.appointment_ics(bigint, text) IS 'The appointment as iCalendar text; method PUBLISH, REQUEST or CANCEL; a REQUEST for a cancelled visit becomes a CANCEL. Title, location and link only as the policy for target feed allows, in REQUEST and CANCEL that for email, as well as the names and addresses of organizer (the provider) and attendee (the patient); an address that stays here is invalid:nomail. Errors: 22023, P0002. For apps.';
 COMMENT ON FUNCTION telehealth.explain_appointment(bigint) IS 'What happened to an appointment, in order: when, what, with what result, what is next. Errors: P0002, 42501. For apps.';
 COMMENT ON FUNCTION telehealth.retry_job(text, bigint) IS 'Looks at a job of this clinic again, at once; false if there is none. Errors: 42501. For admins.';
 COMMENT ON FUNCTION telehealth.retry_dead_jobs(bigint) IS 'Looks again at all jobs of the clinic (this one if null, every clinic if 0) that were given up; returns their number. Errors: 42501. For admins.';
 COMMENT ON FUNCTION telehealth.pause_outbound(text) IS 'Holds all outward work of this database until resume_outbound(). Errors: 22023 without a reason, 42501. For admins of clinic 0.';
 COMMENT ON FUNCTION telehealth.resume_outbound() IS 'Ends a pause; false if there was none. Errors: 42501. For admins of clinic 0.';
+COMMENT ON FUNCTION telehealth.hold_history(text) IS 'Keeps all history of work, whatever its age, until release_history(): for an investigation. Errors: 22023 without a reason, 42501. For admins of clinic 0.';
+COMMENT ON FUNCTION telehealth.release_history() IS 'Ends hold_history(); false if there was none. Errors: 42501. For admins of clinic 0.';
 COMMENT ON FUNCTION telehealth.adopt_environment() IS 'Makes this database the one that may send, and marks every meeting that differs from what the tables want; returns their number. Errors: 42501. For members of the role that owns the extension.';
 COMMENT ON FUNCTION telehealth.rotate_keys() IS 'Seals with the first key of the ring what is sealed with another; returns how many secrets. Errors: TH001, 42501. For admins of clinic 0.';
-COMMENT ON FUNCTION telehealth.grant_role(regrole, text, bigint) IS 'Lets a role be admin, app, reader or worker of a clinic (0: every clinic), and makes the GRANTs that go with it. Errors: 22023, 42501. For members of the role that owns the extension.';
+COMMENT ON FUNCTION telehealth.grant_role(regrole, text, bigint) IS 'Lets a role be admin, app, reader, worker or webhook of a clinic (0: every clinic), and makes the GRANTs that go with it. Errors: 22023, 42501. For members of the role that owns the extension.';
 COMMENT ON FUNCTION telehealth.revoke_role(regrole, text, bigint) IS 'Takes back what grant_role() granted; false if there was no such grant. Errors: 22023, 42501. For members of the role that owns the extension.';
 
 /* ---- functions of our own ---- */
@@ -365,9 +420,12 @@ COMMENT ON FUNCTION telehealth_private.history_result(text, text, integer, integ
 COMMENT ON FUNCTION telehealth_private.history_next(text, timestamptz) IS 'What follows an outcome of the history.';
 COMMENT ON FUNCTION telehealth_private.story_of_rows(bigint, bigint) IS 'Part of explain_appointment(): the appointment, its sessions, the audit log.';
 COMMENT ON FUNCTION telehealth_private.story_of_work(bigint, bigint) IS 'Part of explain_appointment(): history and queue.';
+COMMENT ON FUNCTION telehealth_private.story_of_visit(bigint, bigint) IS 'Part of explain_appointment(): what platforms told, and what they were asked.';
 COMMENT ON FUNCTION telehealth_private.story_now(bigint, bigint) IS 'Part of explain_appointment(): how it stands.';
 COMMENT ON FUNCTION telehealth_private.audit_text(telehealth.audit_log) IS 'What the hash of an audit row covers.';
-COMMENT ON FUNCTION telehealth_private.keep_history(timestamptz, integer, integer) IS 'Makes the next daily partitions of job_history, drops those older than so many days, and removes at most so many such rows of the default one. For the dispatcher, as the owner.';
+COMMENT ON FUNCTION telehealth_private.keep_history(timestamptz, integer, integer, integer) IS 'Keeps the partitions of job_history: what ended well for so many days, what failed for so many; while history is held none is dropped. Nor are busy times that are over, which otherwise go after the same days. For the dispatcher, as the owner.';
+COMMENT ON FUNCTION telehealth_private.trim_busy_time(timestamptz, integer) IS 'Removes at most so many busy times of all clinics that ended before an instant, the oldest first, but for those that somebody holds. For the dispatcher, as the owner.';
+COMMENT ON FUNCTION telehealth_private.keep_partitions(text, text, text, timestamptz, integer, integer) IS 'Makes the partition of this day or month and of the next, drops those older than so many days, and removes at most so many such rows of the default one. A parent, the prefix of the names of its partitions, day or month.';
 COMMENT ON FUNCTION telehealth_private.chain_audit(integer) IS 'Chains at most so many audit rows by hash; returns their number. For the dispatcher.';
 COMMENT ON FUNCTION telehealth_private.worker_slots() IS 'The dispatcher of this database as shared memory tells; one row, also when there is none.';
 COMMENT ON FUNCTION telehealth_private.periodic_tasks() IS 'The periodic tasks of that dispatcher as shared memory tells.';
@@ -394,6 +452,8 @@ COMMENT ON FUNCTION telehealth_private.backfill_meetings(timestamptz) IS 'What t
 COMMENT ON FUNCTION telehealth_private.explain_appointment(bigint) IS 'What telehealth.explain_appointment(bigint) does, as the owner.';
 COMMENT ON FUNCTION telehealth_private.retry_job(text, bigint) IS 'What telehealth.retry_job(text, bigint) does, as the owner.';
 COMMENT ON FUNCTION telehealth_private.retry_dead_jobs(bigint) IS 'What telehealth.retry_dead_jobs(bigint) does, as the owner.';
+COMMENT ON FUNCTION telehealth_private.hold_history(text) IS 'What telehealth.hold_history(text) does, as the owner.';
+COMMENT ON FUNCTION telehealth_private.release_history() IS 'What telehealth.release_history() does, as the owner.';
 COMMENT ON FUNCTION telehealth_private.pause_outbound(text) IS 'What telehealth.pause_outbound(text) does, as the owner.';
 COMMENT ON FUNCTION telehealth_private.resume_outbound() IS 'What telehealth.resume_outbound() does, as the owner.';
 COMMENT ON FUNCTION telehealth_private.adopt_environment() IS 'What telehealth.adopt_environment() does, as the owner.';
@@ -435,7 +495,7 @@ COMMENT ON COLUMN telehealth.worker_status.launcher_pid IS 'Process of the launc
 /* ---- telehealth.periodic_tasks ---- */
 
 COMMENT ON VIEW telehealth.periodic_tasks IS 'What the dispatcher of this database does now and then: one row a task, also when there is no dispatcher.';
-COMMENT ON COLUMN telehealth.periodic_tasks.task IS 'claim, full_scan, history, audit_chain, vendor_limits, connections.';
+COMMENT ON COLUMN telehealth.periodic_tasks.task IS 'claim, full_scan, history, audit_chain, vendor_limits, feeds, events, connections.';
 COMMENT ON COLUMN telehealth.periodic_tasks.every_interval IS 'How often it is done.';
 COMMENT ON COLUMN telehealth.periodic_tasks.last_success_at IS 'When it last succeeded, since the database has a dispatcher.';
 COMMENT ON COLUMN telehealth.periodic_tasks.next_due_at IS 'When it is due by that.';
@@ -621,8 +681,8 @@ COMMENT ON TRIGGER disclosure_policy_mark_insert ON telehealth.disclosure_policy
 COMMENT ON TRIGGER disclosure_policy_mark_update ON telehealth.disclosure_policy IS 'Marks the clinic of a changed row, if meetings follow the change.';
 COMMENT ON TRIGGER disclosure_policy_mark_delete ON telehealth.disclosure_policy IS 'Marks the clinic of a deleted row.';
 COMMENT ON TRIGGER disclosure_policy_mark_truncate ON telehealth.disclosure_policy IS 'Marks every clinic.';
-COMMENT ON TRIGGER patient_mark_update ON telehealth.patient IS 'Marks patients whose name changed, which may be in topics.';
-COMMENT ON TRIGGER patient_mark_delete ON telehealth.patient IS 'Marks patients who are deleted: their names go from topics.';
+COMMENT ON TRIGGER patient_mark_update ON telehealth.patient IS 'Marks patients whose name changed, which may be in topics, or whose address, which may be invited.';
+COMMENT ON TRIGGER patient_mark_delete ON telehealth.patient IS 'Marks patients who are deleted: their names go from topics, their addresses from events.';
 COMMENT ON TRIGGER patient_mark_truncate ON telehealth.patient IS 'Marks every clinic.';
 COMMENT ON TRIGGER role_grant_resolve ON telehealth_private.role_grant IS 'The role of that name here.';
 COMMENT ON TRIGGER role_grant_changed ON telehealth_private.role_grant IS 'Lets every session read the grants again.';
