@@ -32,10 +32,9 @@ typedef struct Grant
 } Grant;
 
 static const char *const kind_names[] = {
-	[TH_ACCESS_READER] = "reader",
-	[TH_ACCESS_APP] = "app",
-	[TH_ACCESS_ADMIN] = "admin",
-	[TH_ACCESS_WORKER] = "worker",
+	[TH_ACCESS_READER] = "reader",   [TH_ACCESS_APP] = "app",
+	[TH_ACCESS_ADMIN] = "admin",     [TH_ACCESS_WORKER] = "worker",
+	[TH_ACCESS_WEBHOOK] = "webhook",
 };
 
 static ThPlan renew_grants = {
@@ -240,7 +239,8 @@ th_access_may_see(int64 clinic_id, Oid role)
 		bool is_here = grant->clinic_id == 0 || grant->clinic_id == clinic_id;
 		bool is_reader = grant->kind == TH_ACCESS_READER;
 
-		if ((is_reader && !is_here) || !has_privs_of_role(role, grant->role))
+		if (grant->kind == TH_ACCESS_WEBHOOK || (is_reader && !is_here) ||
+			!has_privs_of_role(role, grant->role))
 			continue;
 		if (!is_reader && is_here)
 			return true;
@@ -284,7 +284,7 @@ th_access_has_kind(ThAccessKind kind, int64 clinic_id, Oid role)
 	{
 		const Grant *grant = &grants[i];
 		bool includes = grant->kind == kind ||
-						(grant->kind != TH_ACCESS_WORKER && grant->kind > kind);
+						(grant->kind < TH_ACCESS_WORKER && grant->kind > kind);
 
 		if (includes &&
 			(grant->clinic_id == 0 || grant->clinic_id == clinic_id) &&

@@ -17,7 +17,8 @@ typedef enum ThAccessKind
 	TH_ACCESS_READER,
 	TH_ACCESS_APP,
 	TH_ACCESS_ADMIN,
-	TH_ACCESS_WORKER /* sees rows, has no other kind */
+	TH_ACCESS_WORKER, /* sees rows, has no other kind */
+	TH_ACCESS_WEBHOOK /* hands webhooks over, sees nothing */
 } ThAccessKind;
 
 /* The kind named "name"; false if there is none. */

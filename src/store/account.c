@@ -4,8 +4,10 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "store/account.h"
@@ -52,11 +54,54 @@ static ThPlan insert_secret = {
 	.types = { INT8OID, INT8OID, TEXTOID, BYTEAOID }
 };
 
+static ThPlan insert_former = {
+	.text = "INSERT INTO telehealth_private.account_secret"
+			" (clinic_id, account_id, name, envelope, expires_at)"
+			" VALUES ($1, $2, $3, $4, $5)",
+	.n_args = 5,
+	.types = { INT8OID, INT8OID, TEXTOID, BYTEAOID, TIMESTAMPTZOID }
+};
+
+static ThPlan get_secret = {
+	.text = "SELECT s.envelope, x.id, COALESCE(s.expires_at, 'infinity')"
+			" FROM telehealth.account AS x"
+			" JOIN telehealth_private.account_secret AS s"
+			" ON s.clinic_id = x.clinic_id AND s.account_id = x.id"
+			" WHERE x.clinic_id = $1 AND x.platform = $2 AND s.name = $3"
+			" AND (s.expires_at IS NULL OR s.expires_at > clock_timestamp())",
+	.n_args = 3,
+	.types = { INT8OID, TEXTOID, TEXTOID }
+};
+
+static ThPlan set_vendor_key = {
+	.text = "UPDATE telehealth.account SET vendor_key = $3"
+			" WHERE clinic_id = $1 AND id = $2"
+			" AND vendor_key IS DISTINCT FROM $3",
+	.n_args = 3,
+	.types = { INT8OID, INT8OID, BYTEAOID }
+};
+
 static ThPlan has_envelopes = {
 	.text = "SELECT EXISTS (SELECT FROM telehealth_private.account_secret)"
 			" OR EXISTS (SELECT FROM telehealth_private.session_secret)",
 	.n_args = 0,
 	.types = { 0 }
+};
+
+/* Not in version 0.1, whose functions may still call us. */
+static ThPlan has_more_envelopes = {
+	.text = "SELECT EXISTS (SELECT FROM telehealth_private.oauth_client_secret)"
+			" OR EXISTS (SELECT FROM telehealth_private.push_channel)"
+			" OR EXISTS (SELECT FROM telehealth_private.connection_secret)",
+	.n_args = 0,
+	.types = { 0 }
+};
+
+static ThPlan reset_level = {
+	.text = "UPDATE telehealth.account SET is_user_level = false"
+			" WHERE clinic_id = $1 AND id = $2 AND is_user_level",
+	.n_args = 2,
+	.types = { INT8OID, INT8OID }
 };
 
 static ThPlan get_secrets = {
@@ -120,6 +165,30 @@ static ThPlan note_trouble = {
 			   BOOLOID }
 };
 
+/* What was told before the account was connected anew is of the past. */
+static ThPlan deauthorize = {
+	.text =
+		"WITH told AS MATERIALIZED (SELECT e.clinic_id AS event_clinic,"
+		" e.id AS event_id, x.clinic_id, x.id,"
+		" x.connected_at < e.received_at AS is_present"
+		" FROM telehealth.webhook_event AS e JOIN telehealth.account AS x"
+		" ON x.clinic_id = e.account_clinic_id AND x.id = e.account_id"
+		" WHERE e.event_name = 'app_deauthorized' AND e.outcome = 'recorded'"
+		" FOR UPDATE OF x SKIP LOCKED"
+		"), seen AS (UPDATE telehealth.webhook_event AS e"
+		" SET outcome = 'applied' FROM told AS t"
+		" WHERE e.clinic_id = t.event_clinic AND e.id = t.event_id"
+		"), gone AS (UPDATE telehealth.account AS x SET status = 'error',"
+		" is_refused = true, last_error = 'the app was removed at the platform',"
+		" last_error_at = clock_timestamp() FROM told AS t"
+		" WHERE x.clinic_id = t.clinic_id AND x.id = t.id AND t.is_present"
+		" AND x.status <> 'disconnected' RETURNING x.clinic_id, x.id)"
+		" DELETE FROM telehealth_private.token_cache AS c USING gone AS g"
+		" WHERE c.clinic_id = g.clinic_id AND c.account_id = g.id",
+	.n_args = 0,
+	.types = { 0 }
+};
+
 ThAccount *
 th_account_read(uint64 row, int first, MemoryContext context)
 {
@@ -146,6 +215,7 @@ th_account_read(uint64 row, int first, MemoryContext context)
 	account->connected_at = th_row_timestamptz(row, first + 5);
 	account->api_url = th_row_text(row, first + 6, context);
 	account->token_url = th_row_text(row, first + 7, context);
+	account->is_user_level = th_row_bool(row, first + 8);
 	return account;
 }
 
@@ -154,6 +224,19 @@ bind_account(Datum *values, int64 clinic_id, int64 id)
 {
 	values[0] = Int64GetDatum(clinic_id);
 	values[1] = Int64GetDatum(id);
+}
+
+/* A copy of column "column" of row "row" in "context". */
+static bytea *
+copy_envelope(uint64 row, int column, MemoryContext context)
+{
+	bool is_null;
+	Datum value = th_row_datum(row, column, &is_null);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	bytea *copy = DatumGetByteaPCopy(value);
+
+	MemoryContextSwitchTo(old);
+	return copy;
 }
 
 ThAccount *
@@ -188,6 +271,8 @@ th_account_upsert(int64 clinic_id, const char *platform, Jsonb *settings)
 	bind_account(values, clinic_id, id);
 	th_plan_run(&delete_secrets, values, NULL, false);
 	th_plan_run(&delete_tokens, values, NULL, false);
+	if (th_account_takes_webhooks())
+		th_plan_run(&reset_level, values, NULL, false);
 	th_store_finish();
 	return id;
 }
@@ -206,6 +291,70 @@ th_account_put_secret(int64 clinic_id, int64 id, const char *name,
 	th_store_finish();
 }
 
+void
+th_account_put_former(int64 clinic_id, int64 id, const char *name,
+					  bytea *envelope, TimestampTz expires_at)
+{
+	Datum values[5];
+
+	th_store_connect();
+	bind_account(values, clinic_id, id);
+	values[2] = CStringGetTextDatum(name);
+	values[3] = PointerGetDatum(envelope);
+	values[4] = TimestampTzGetDatum(expires_at);
+	th_plan_run(&insert_former, values, NULL, false);
+	th_store_finish();
+}
+
+bytea *
+th_account_secret(int64 clinic_id, const char *platform, const char *name,
+				  int64 *id, TimestampTz *expires_at)
+{
+	MemoryContext context = CurrentMemoryContext;
+	bytea *envelope = NULL;
+	Datum values[3];
+
+	th_store_connect();
+	values[0] = Int64GetDatum(clinic_id);
+	values[1] = CStringGetTextDatum(platform);
+	values[2] = CStringGetTextDatum(name);
+	th_plan_run(&get_secret, values, NULL, false);
+	if (SPI_processed > 0)
+	{
+		envelope = copy_envelope(0, 1, context);
+		*id = th_row_int64(0, 2);
+		*expires_at = th_row_timestamptz(0, 3);
+	}
+	th_store_finish();
+	return envelope;
+}
+
+void
+th_account_set_vendor_key(int64 clinic_id, int64 id, bytea *key)
+{
+	char nulls[4] = "   ";
+	Datum values[3];
+
+	th_store_connect();
+	bind_account(values, clinic_id, id);
+	values[2] = PointerGetDatum(key);
+	if (key == NULL)
+		nulls[2] = 'n';
+	th_plan_run(&set_vendor_key, values, nulls, false);
+	th_store_finish();
+}
+
+bool
+th_account_takes_webhooks(void)
+{
+	Oid schema = get_namespace_oid("telehealth", true);
+	Oid relation = OidIsValid(schema) ? get_relname_relid("account", schema)
+									  : InvalidOid;
+
+	return OidIsValid(relation) &&
+		   get_attnum(relation, "vendor_key") != InvalidAttrNumber;
+}
+
 bool
 th_account_has_envelopes(void)
 {
@@ -214,21 +363,13 @@ th_account_has_envelopes(void)
 	th_store_connect();
 	th_plan_run(&has_envelopes, NULL, NULL, false);
 	result = th_row_bool(0, 1);
+	if (!result && th_account_takes_webhooks())
+	{
+		th_plan_run(&has_more_envelopes, NULL, NULL, false);
+		result = th_row_bool(0, 1);
+	}
 	th_store_finish();
 	return result;
-}
-
-/* A copy of column "column" of row "row" in "context". */
-static bytea *
-copy_envelope(uint64 row, int column, MemoryContext context)
-{
-	bool is_null;
-	Datum value = th_row_datum(row, column, &is_null);
-	MemoryContext old = MemoryContextSwitchTo(context);
-	bytea *copy = DatumGetByteaPCopy(value);
-
-	MemoryContextSwitchTo(old);
-	return copy;
 }
 
 int
@@ -321,5 +462,13 @@ th_account_note(int64 clinic_id, int64 id, TimestampTz connected_at,
 	values[5] = TimestampTzGetDatum(connected_at);
 	values[6] = BoolGetDatum(is_refused);
 	th_plan_run(&note_trouble, values, nulls, false);
+	th_store_finish();
+}
+
+void
+th_account_deauthorize(void)
+{
+	th_store_connect();
+	th_plan_run(&deauthorize, NULL, NULL, false);
 	th_store_finish();
 }

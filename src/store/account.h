@@ -20,6 +20,8 @@ typedef struct ThAccount
 	TimestampTz connected_at; /* a new value means new credentials */
 	const char *api_url; /* settings, else the vendor's; no trailing slash */
 	const char *token_url;
+	bool
+		is_user_level; /* the grant of one user: every meeting is that user's */
 } ThAccount;
 
 typedef struct ThSealed
@@ -32,8 +34,8 @@ typedef struct ThSealed
 #define TH_ACCOUNT_COLUMNS                                                     \
 	"x.clinic_id, x.id, x.platform, x.status, x.settings, x.connected_at,"     \
 	" rtrim(COALESCE(x.settings ->> 'api_url', b.api_url), '/'),"              \
-	" COALESCE(x.settings ->> 'token_url', b.token_url)"
-#define TH_ACCOUNT_COLUMN_COUNT 8
+	" COALESCE(x.settings ->> 'token_url', b.token_url), x.is_user_level"
+#define TH_ACCOUNT_COLUMN_COUNT 9
 
 /* The column of a secret's and a token's envelope, for th_envelope_place(). */
 #define TH_ACCOUNT_SECRET_COLUMN "telehealth_private.account_secret.envelope"
@@ -55,6 +57,27 @@ extern int64 th_account_upsert(int64 clinic_id, const char *platform,
 /* Stores one sealed secret of an account that has none of that name. */
 extern void th_account_put_secret(int64 clinic_id, int64 id, const char *name,
 								  struct varlena *envelope);
+
+/* The same for one that was replaced, good until then. */
+extern void th_account_put_former(int64 clinic_id, int64 id, const char *name,
+								  struct varlena *envelope,
+								  TimestampTz expires_at);
+
+/*
+ * The sealed secret of that name of the clinic's account at the platform, if
+ * it is still good, with the account's id and until when (infinity: it is
+ * the present one); NULL if there is none. Memory: current context.
+ */
+extern struct varlena *th_account_secret(int64 clinic_id, const char *platform,
+										 const char *name, int64 *id,
+										 TimestampTz *expires_at);
+
+/* Notes by what key the account is found when a delivery names it. */
+extern void th_account_set_vendor_key(int64 clinic_id, int64 id,
+									  struct varlena *key);
+
+/* False while the extension's tables are of a version that knows none of the last three. */
+extern bool th_account_takes_webhooks(void);
 
 /* True if any envelope is stored in this database. */
 extern bool th_account_has_envelopes(void);
@@ -86,5 +109,11 @@ extern void th_account_put_token(int64 clinic_id, int64 id,
 extern void th_account_note(int64 clinic_id, int64 id, TimestampTz connected_at,
 							const char *status, const char *error,
 							const char *missing_scope, bool is_refused);
+
+/*
+ * Accounts whose app was removed at the platform, as events say on which
+ * nobody has acted: they have an error until a token is given again.
+ */
+extern void th_account_deauthorize(void);
 
 #endif /* TH_STORE_ACCOUNT_H */

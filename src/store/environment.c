@@ -23,9 +23,16 @@ static ThPlan held = {
 		" WHEN EXISTS (SELECT FROM telehealth_private.pause) THEN 'paused'"
 		" WHEN COALESCE((SELECT (e.system_identifier, e.database_oid, e.environment)"
 		" IS DISTINCT FROM ($1, $2, $3) FROM telehealth_private.environment AS e),"
-		" EXISTS (SELECT FROM telehealth.account)) THEN 'environment_unconfirmed' END",
-	.n_args = 3,
-	.types = { TEXTOID, INT8OID, TEXTOID }
+		" $4 OR EXISTS (SELECT FROM telehealth.account)) THEN 'environment_unconfirmed' END",
+	.n_args = 4,
+	.types = { TEXTOID, INT8OID, TEXTOID, BOOLOID }
+};
+
+/* As above, whatever else is or is not: what a restore brings is not all here. */
+static ThPlan arriving = {
+	.text = "SELECT NOT EXISTS (SELECT FROM telehealth_private.environment)"
+			" AND (EXISTS (SELECT FROM telehealth.account)"
+			" OR EXISTS (SELECT FROM telehealth.calendar_connection))"
 };
 
 static ThPlan record = {
@@ -51,20 +58,33 @@ bind_here(Datum *values)
 }
 
 const char *
-th_environment_held(void)
+th_environment_held(bool has_connected)
 {
 	MemoryContext context = CurrentMemoryContext;
 	const char *reason;
-	Datum values[3];
+	Datum values[4];
 
 	if (!th_guc_outbound)
 		return "outbound_off";
 	th_store_connect();
 	bind_here(values);
+	values[3] = BoolGetDatum(has_connected);
 	th_plan_run(&held, values, NULL, false);
 	reason = th_row_text(0, 1, context);
 	th_store_finish();
 	return reason;
+}
+
+bool
+th_environment_is_arriving(void)
+{
+	bool is_arriving;
+
+	th_store_connect();
+	th_plan_run(&arriving, NULL, NULL, false);
+	is_arriving = th_row_bool(0, 1);
+	th_store_finish();
+	return is_arriving;
 }
 
 void

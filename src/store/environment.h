@@ -9,9 +9,18 @@
 
 /*
  * Why outward work is held here, or NULL if it is not: outbound_off,
- * paused, environment_unconfirmed. The mock is exempt; the caller knows.
+ * paused, environment_unconfirmed. The mock is exempt, but for what came with
+ * a copy; the caller knows.
+ * has_connected: rows were seen that there are only after an account was
+ * connected, though it may not be there yet.
  */
-extern const char *th_environment_held(void);
+extern const char *th_environment_held(bool has_connected);
+
+/*
+ * True while an account or a calendar is there and no environment: a restore
+ * is under way, and its other rows may be missing.
+ */
+extern bool th_environment_is_arriving(void);
 
 /* Records this database as the environment if nothing is recorded yet. */
 extern void th_environment_record(const char *role);

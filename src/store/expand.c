@@ -9,12 +9,18 @@
 #include "catalog/pg_type.h"
 #include "utils/timestamp.h"
 
+#include "store/calendar_use.h"
 #include "store/expand.h"
 #include "store/plans.h"
 
-#define WANTED                                                                 \
-	" AND a.starts_at > $3 AND telehealth_private.wants_meeting(a.type,"       \
-	" a.status, a.is_meeting_wanted)"
+#define WANTS                                                                  \
+	"telehealth_private.wants_meeting(a.type, a.status, a.is_meeting_wanted)"
+
+/* Calendars show visits of every kind. */
+#define WANTED(is_shown)                                                       \
+	" AND a.starts_at > $3 AND (" WANTS " OR (" is_shown                       \
+	" AND a.status IN ('SCHEDULED', 'CONFIRMED', 'CHECKED_IN',"                \
+	" 'IN_PROGRESS')))"
 
 /*
  * Each clinic's visits to come are read once, however many people there are:
@@ -23,27 +29,29 @@
  * looked at in vain.
  */
 #define OF_PEOPLE(column)                                                      \
-	"SELECT a.clinic_id, a.id, a.starts_at FROM telehealth.appointment AS a"   \
-	" WHERE a.clinic_id = ANY ($1) AND a." column " = ANY ($2)" WANTED
+	"SELECT a.clinic_id, a.id, a.starts_at, " WANTS                            \
+	" FROM telehealth.appointment AS a"                                        \
+	" WHERE a.clinic_id = ANY ($1) AND a." column " = ANY ($2)" WANTED("$4")
 
 static ThPlan of_providers = { .text = OF_PEOPLE("provider_id"),
-							   .n_args = 3,
+							   .n_args = 4,
 							   .types = { INT8ARRAYOID, INT8ARRAYOID,
-										  TIMESTAMPTZOID } };
+										  TIMESTAMPTZOID, BOOLOID } };
 
 static ThPlan of_patients = { .text = OF_PEOPLE("patient_id"),
-							  .n_args = 3,
+							  .n_args = 4,
 							  .types = { INT8ARRAYOID, INT8ARRAYOID,
-										 TIMESTAMPTZOID } };
+										 TIMESTAMPTZOID, BOOLOID } };
 
 static ThPlan of_clinic = {
-	.text = "SELECT a.clinic_id, a.id, a.starts_at"
+	.text = "SELECT a.clinic_id, a.id, a.starts_at, " WANTS
 			" FROM telehealth.appointment AS a"
 			" WHERE a.clinic_id = $1 AND a.starts_at >= $2"
-			" AND (a.starts_at, a.id) > ($2, $4)" WANTED
-			" ORDER BY a.starts_at, a.id LIMIT $5",
-	.n_args = 5,
-	.types = { INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID }
+			" AND (a.starts_at, a.id) > ($2, $4)" WANTED(
+				"$6") " ORDER BY a.starts_at, a.id LIMIT $5",
+	.n_args = 6,
+	.types = { INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID,
+			   BOOLOID }
 };
 
 /* From one clinic to the next by the primary key, past its visits. */
@@ -60,26 +68,30 @@ static ThPlan all_clinics = {
 
 /* Marks the visits that a plan has found; the last of them is *last. */
 static int
-mark_found(TimestampTz now, ThExpandPoint *last, int *held)
+mark_found(TimestampTz now, bool is_shown, ThExpandPoint *last, int *held)
 {
 	int n = (int) SPI_processed;
-	ThMark *marks = palloc_array(ThMark, Max(n, 1));
+	ThMark *marks = palloc_array(ThMark, Max(2 * n, 1));
+	int n_marks = 0;
 	TimestampTz near = now + TH_NEAR_MINUTES * USECS_PER_MINUTE;
 
 	for (int i = 0; i < n; i++)
 	{
-		TimestampTz starts_at = th_row_timestamptz(i, 3);
+		ThMark mark = { .due_at = now };
 
-		marks[i].kind = TH_JOB_MEETING;
-		marks[i].clinic_id = th_row_int64(i, 1);
-		marks[i].subject_id = th_row_int64(i, 2);
-		marks[i].priority = starts_at < near ? TH_PRIORITY_NEAR
-											 : TH_PRIORITY_BACKGROUND;
-		marks[i].due_at = now;
-		last->starts_at = starts_at;
-		last->id = marks[i].subject_id;
+		last->starts_at = th_row_timestamptz(i, 3);
+		last->id = mark.subject_id = th_row_int64(i, 2);
+		mark.clinic_id = th_row_int64(i, 1);
+		mark.priority = last->starts_at < near ? TH_PRIORITY_NEAR
+											   : TH_PRIORITY_BACKGROUND;
+		mark.kind = TH_JOB_MEETING;
+		if (th_row_bool(i, 4))
+			marks[n_marks++] = mark;
+		mark.kind = TH_JOB_CALENDARS;
+		if (is_shown)
+			marks[n_marks++] = mark;
 	}
-	*held += th_job_mark_free(marks, n);
+	*held += th_job_mark_free(marks, n_marks);
 	return n;
 }
 
@@ -87,8 +99,9 @@ int
 th_expand_people(ThJobKind kind, const int64 *clinics, const int64 *ids, int n,
 				 TimestampTz now, int *held)
 {
+	bool is_shown = n > 0 && th_calendar_is_used();
 	ThExpandPoint last;
-	Datum values[3];
+	Datum values[4];
 	int marked;
 
 	if (n == 0)
@@ -97,9 +110,10 @@ th_expand_people(ThJobKind kind, const int64 *clinics, const int64 *ids, int n,
 	values[0] = th_array_int64(clinics, n);
 	values[1] = th_array_int64(ids, n);
 	values[2] = TimestampTzGetDatum(now);
+	values[3] = BoolGetDatum(is_shown);
 	th_plan_run(kind == TH_JOB_PROVIDER ? &of_providers : &of_patients, values,
 				NULL, false);
-	marked = mark_found(now, &last, held);
+	marked = mark_found(now, is_shown, &last, held);
 	th_store_finish();
 	return marked;
 }
@@ -108,7 +122,8 @@ int
 th_expand_clinic(int64 clinic_id, ThExpandPoint *point, int limit,
 				 TimestampTz now, int *held)
 {
-	Datum values[5];
+	bool is_shown = th_calendar_is_used();
+	Datum values[6];
 	int marked;
 
 	th_store_connect();
@@ -118,8 +133,9 @@ th_expand_clinic(int64 clinic_id, ThExpandPoint *point, int limit,
 	values[2] = TimestampTzGetDatum(now);
 	values[3] = Int64GetDatum(point->starts_at == 0 ? PG_INT64_MIN : point->id);
 	values[4] = Int64GetDatum(limit);
+	values[5] = BoolGetDatum(is_shown);
 	th_plan_run(&of_clinic, values, NULL, false);
-	marked = mark_found(now, point, held);
+	marked = mark_found(now, is_shown, point, held);
 	th_store_finish();
 	return marked;
 }

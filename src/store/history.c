@@ -35,9 +35,9 @@ static ThPlan write_history = {
 };
 
 static ThPlan keep_history = {
-	.text = "SELECT telehealth_private.keep_history($1, $2, $3)",
-	.n_args = 3,
-	.types = { TIMESTAMPTZOID, INT4OID, INT4OID }
+	.text = "SELECT telehealth_private.keep_history($1, $2, $3, $4)",
+	.n_args = 4,
+	.types = { TIMESTAMPTZOID, INT4OID, INT4OID, INT4OID }
 };
 
 static ThPlan chain_audit = { .text =
@@ -80,14 +80,6 @@ static ThPlan vendor_limit = {
 	.types = { TEXTOID, TEXTOID, INT8OID }
 };
 
-#define COLLECT(array, type, value)                                            \
-	do                                                                         \
-	{                                                                          \
-		(array) = palloc_array(type, n);                                       \
-		for (int i = 0; i < n; i++)                                            \
-			(array)[i] = (value);                                              \
-	} while (0)
-
 void
 th_history_write(const ThHistory *rows, int n)
 {
@@ -100,33 +92,33 @@ th_history_write(const ThHistory *rows, int n)
 	if (n == 0)
 		return;
 	th_store_connect();
-	COLLECT(times, TimestampTz, rows[i].at);
+	TH_COLLECT(times, TimestampTz, rows[i].at);
 	values[0] = th_array_timestamptz(times, n);
-	COLLECT(texts, const char *, th_job_kind_name(rows[i].job.kind));
+	TH_COLLECT(texts, const char *, th_job_kind_name(rows[i].job.kind));
 	values[1] = th_array_text(texts, n);
-	COLLECT(numbers, int64, rows[i].job.clinic_id);
+	TH_COLLECT(numbers, int64, rows[i].job.clinic_id);
 	values[2] = th_array_int64(numbers, n);
-	COLLECT(numbers, int64, rows[i].job.subject_id);
+	TH_COLLECT(numbers, int64, rows[i].job.subject_id);
 	values[3] = th_array_int64(numbers, n);
-	COLLECT(numbers, int64, rows[i].job.claim_no);
+	TH_COLLECT(numbers, int64, rows[i].job.claim_no);
 	values[4] = th_array_int64(numbers, n);
-	COLLECT(texts, const char *, rows[i].platform);
+	TH_COLLECT(texts, const char *, rows[i].platform);
 	values[5] = th_array_text(texts, n);
-	COLLECT(texts, const char *, rows[i].action);
+	TH_COLLECT(texts, const char *, rows[i].action);
 	values[6] = th_array_text(texts, n);
-	COLLECT(texts, const char *, rows[i].outcome);
+	TH_COLLECT(texts, const char *, rows[i].outcome);
 	values[7] = th_array_text(texts, n);
-	COLLECT(integers, int32, rows[i].http_status);
+	TH_COLLECT(integers, int32, rows[i].http_status);
 	values[8] = th_array_int32(integers, n);
-	COLLECT(texts, const char *, rows[i].code);
+	TH_COLLECT(texts, const char *, rows[i].code);
 	values[9] = th_array_text(texts, n);
-	COLLECT(texts, const char *, rows[i].message);
+	TH_COLLECT(texts, const char *, rows[i].message);
 	values[10] = th_array_text(texts, n);
-	COLLECT(texts, const char *, rows[i].host);
+	TH_COLLECT(texts, const char *, rows[i].host);
 	values[11] = th_array_text(texts, n);
-	COLLECT(integers, int32, rows[i].total_ms);
+	TH_COLLECT(integers, int32, rows[i].total_ms);
 	values[12] = th_array_int32(integers, n);
-	COLLECT(times, TimestampTz, rows[i].retry_at);
+	TH_COLLECT(times, TimestampTz, rows[i].retry_at);
 	values[13] = th_array_timestamptz(times, n);
 	th_plan_run(&write_history, values, NULL, false);
 	th_store_finish();
@@ -136,11 +128,12 @@ void
 th_history_keep(TimestampTz now)
 {
 	ThOwnerScope scope;
-	Datum values[3];
+	Datum values[4];
 
 	values[0] = TimestampTzGetDatum(now);
 	values[1] = Int32GetDatum(th_guc_history_days);
-	values[2] = Int32GetDatum(TRIM_ROWS);
+	values[2] = Int32GetDatum(th_guc_failure_history_days);
+	values[3] = Int32GetDatum(TRIM_ROWS);
 	/* tables are made and dropped, which a worker_role may not */
 	th_owner_enter(&scope);
 	th_store_connect();
@@ -174,15 +167,15 @@ th_quota_add(const ThQuota *rows, int n, TimestampTz now)
 	if (n == 0)
 		return;
 	th_store_connect();
-	COLLECT(numbers, int64, rows[i].clinic_id);
+	TH_COLLECT(numbers, int64, rows[i].clinic_id);
 	values[0] = th_array_int64(numbers, n);
-	COLLECT(numbers, int64, rows[i].account_id);
+	TH_COLLECT(numbers, int64, rows[i].account_id);
 	values[1] = th_array_int64(numbers, n);
-	COLLECT(texts, const char *, rows[i].host);
+	TH_COLLECT(texts, const char *, rows[i].host);
 	values[2] = th_array_text(texts, n);
-	COLLECT(integers, int32, rows[i].used);
+	TH_COLLECT(integers, int32, rows[i].used);
 	values[3] = th_array_int32(integers, n);
-	COLLECT(times, TimestampTz, rows[i].until);
+	TH_COLLECT(times, TimestampTz, rows[i].until);
 	values[4] = th_array_timestamptz(times, n);
 	values[5] = TimestampTzGetDatum(now);
 	th_plan_run(&add_quota, values, NULL, false);

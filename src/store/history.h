@@ -27,9 +27,10 @@ typedef struct ThHistory
 extern void th_history_write(const ThHistory *rows, int n);
 
 /*
- * Makes the partitions of today and tomorrow, drops those older than
- * telehealth.history_days, and trims the default one. Where: a transaction
- * of its own, now and then.
+ * Makes the partitions of today and tomorrow, and of the months for what
+ * failed; drops those older than telehealth.history_days, or of failures
+ * telehealth.failure_history_days, unless history is held; trims the default
+ * ones. Where: a transaction of its own, now and then.
  */
 extern void th_history_keep(TimestampTz now);
 

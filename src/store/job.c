@@ -65,6 +65,16 @@ static ThPlan mark_abandoned = {
 	.types = { INT4OID, TIMESTAMPTZOID }
 };
 
+static ThPlan mark_shown = {
+	.text =
+		"INSERT INTO telehealth_private.job AS j"
+		" (kind, clinic_id, subject_id, priority, due_at, marked_at)"
+		" SELECT DISTINCT 'calendars', e.clinic_id, e.appointment_id, $1, $2, $2"
+		" FROM telehealth.calendar_event AS e" ON_CONFLICT_MARK,
+	.n_args = 2,
+	.types = { INT4OID, TIMESTAMPTZOID }
+};
+
 /* What ON_CONFLICT_MARK does, to those that nobody holds. */
 static ThPlan mark_known = {
 	.text =
@@ -89,7 +99,11 @@ static ThPlan mark_known = {
 static const char *const kind_names[] = {
 	[TH_JOB_MEETING] = "meeting",   [TH_JOB_HOLD] = "hold",
 	[TH_JOB_PROVIDER] = "provider", [TH_JOB_PATIENT] = "patient",
-	[TH_JOB_CLINIC] = "clinic",
+	[TH_JOB_CLINIC] = "clinic",     [TH_JOB_SERIES] = "series",
+	[TH_JOB_SESSION] = "session",   [TH_JOB_CALENDARS] = "calendars",
+	[TH_JOB_EVENT] = "event",       [TH_JOB_PULL] = "pull",
+	[TH_JOB_CHANNEL] = "channel",   [TH_JOB_CONNECTION] = "connection",
+	[TH_JOB_BACKFILL] = "backfill",
 };
 
 StaticAssertDecl(lengthof(kind_names) == TH_JOB_KIND_COUNT,
@@ -251,7 +265,7 @@ th_job_mark_free(ThMark *marks, int n)
 }
 
 void
-th_job_mark_abandoned(void)
+th_job_mark_abandoned(bool has_events)
 {
 	ThOwnerScope scope;
 	Datum values[2] = { Int32GetDatum(TH_PRIORITY_CHANGE),
@@ -262,6 +276,8 @@ th_job_mark_abandoned(void)
 	th_owner_enter(&scope);
 	th_store_connect();
 	th_plan_run(&mark_abandoned, values, NULL, false);
+	if (has_events)
+		th_plan_run(&mark_shown, values, NULL, false);
 	th_store_finish();
 	th_owner_leave(&scope);
 }

@@ -2,24 +2,15 @@
  * job.h
  *	  The queue: marking subjects, claiming, settling.
  *
- * All functions run inside a transaction. Those for the dispatcher run as
- * the worker's role.
+ * Where: in a transaction; what the dispatcher calls, as the worker's role.
  */
 #ifndef TH_STORE_JOB_H
 #define TH_STORE_JOB_H
 
 #include "datatype/timestamp.h"
+#include "storage/itemptr.h"
 
-typedef enum ThJobKind
-{
-	TH_JOB_MEETING,  /* subject: appointment */
-	TH_JOB_HOLD,     /* subject: appointment, due at held_until */
-	TH_JOB_PROVIDER, /* subject, as for the others: visits to come are marked */
-	TH_JOB_PATIENT,
-	TH_JOB_CLINIC /* clinic 0: all of them */
-} ThJobKind;
-
-#define TH_JOB_KIND_COUNT (TH_JOB_CLINIC + 1)
+#include "store/job_kind.h"
 
 /* Classes of the queue, served in this order. */
 typedef enum ThPriority
@@ -53,8 +44,7 @@ typedef struct ThJob
 	int64 subject_id;
 	int64 claim_no; /* fencing token of this claim */
 	int64 generation;
-	int attempts; /* claims since the last settle, this one included;
-								 * above telehealth.max_attempts: settle as dead */
+	int attempts; /* claims since the last settle; above max_attempts: dead */
 	int failures; /* consecutive */
 	TimestampTz marked_at;
 	TimestampTz was_due_at; /* before the claim made due_at the lease */
@@ -79,11 +69,8 @@ typedef struct ThSettle
 	const char *error;       /* redacted, or NULL */
 	bool is_fenced;          /* out: somebody else owns the job now */
 	bool is_locked;          /* out: an application holds the row; try again */
+	ItemPointerData place;   /* of the row, once locked; may be invalid */
 } ThSettle;
-
-extern const char *th_job_kind_name(ThJobKind kind);
-extern ThJobKind
-th_job_kind_of(const char *name); /* MEETING if there is none */
 
 /*
  * Marks subjects: makes their jobs, or raises the generation of those that
@@ -98,10 +85,11 @@ extern void th_job_mark(ThMark *marks, int n, bool is_new);
 extern int th_job_mark_free(ThMark *marks, int n);
 
 /*
- * Marks every visit that has a meeting, or may have one, after the table of
- * appointments was truncated: they are to be removed. Where: any backend.
+ * Marks every visit that has a meeting, or may have one, or with "has_events"
+ * an event in a calendar, after the table of appointments was truncated: they
+ * are to be removed. Where: any backend.
  */
-extern void th_job_mark_abandoned(void);
+extern void th_job_mark_abandoned(bool has_events);
 
 /* What is wanted of one class. */
 typedef struct ThClaim
@@ -118,14 +106,15 @@ typedef struct ThClaim
 extern int th_job_claim(const ThClaim *classes, int limit, TimestampTz now,
 						ThJob **jobs);
 
-/* The same for due hold jobs alone, while outward work is held. */
-extern int th_job_claim_holds(int limit, TimestampTz now, ThJob **jobs);
+/* The same for due jobs that send nothing, while outward work is held. */
+extern int th_job_claim_inward(int limit, TimestampTz now, ThJob **jobs);
 
-/*
- * Ends the leases of a predecessor that died, except of rows that somebody
- * holds. Returns how many there were.
- */
-extern int64 th_job_recover(TimestampTz now);
+/* Due jobs of one class, the earliest, as they are, into *jobs (current context); locked until commit, without waiting. Returns their number. */
+extern int th_job_peek(ThPriority priority, TimestampTz from, int limit,
+					   TimestampTz now, ThJob **jobs);
+
+/* Ends the leases of a predecessor that died, except of rows that somebody holds; if it "was_pushed" (fall.h) these claims do not count. Returns their number. */
+extern int64 th_job_recover(TimestampTz now, bool was_pushed);
 
 /*
  * Makes meeting jobs that wait due earlier by so much, since the clock was set

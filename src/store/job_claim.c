@@ -1,15 +1,24 @@
 /*
  * job_claim.c
- *	  The dispatcher's side of the queue: claim, renew, settle.
+ *	  The dispatcher's side of the queue: what is due, and claiming it.
  */
 #include "postgres.h"
 
+#include "access/skey.h"
+#include "access/stratnum.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "commands/sequence.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "base/th_guc.h"
+#include "store/direct.h"
 #include "store/job.h"
+#include "store/job_columns.h"
 #include "store/plans.h"
 
 #define CLAIM_SET_AND_RETURN                                                   \
@@ -23,7 +32,10 @@
 	" j.claim_no, j.generation, due.attempts + 1, j.failures, j.marked_at,"    \
 	" due.due_at"
 
-/* All classes at once: for a single visit each statement more is latency. */
+/*
+ * Where it cannot be done directly. All classes at once: for a single visit
+ * each statement more is latency.
+ */
 static ThPlan claim = {
 	.text = "WITH due AS MATERIALIZED (SELECT d.* FROM unnest($4::integer[],"
 			" $5::timestamptz[], $6::bigint[]) AS c (priority, from_at, most)"
@@ -38,12 +50,23 @@ static ThPlan claim = {
 			   TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT8OID }
 };
 
-static ThPlan claim_holds = {
+static ThPlan peek = {
+	.text = "SELECT q.kind, q.priority::integer, q.clinic_id, q.subject_id,"
+			" q.claim_no, q.generation, q.attempts::integer, q.failures,"
+			" q.marked_at, q.due_at FROM telehealth_private.job AS q"
+			" WHERE q.priority = $1 AND q.due_at >= $2 AND q.due_at <= $3"
+			" ORDER BY q.due_at LIMIT $4 FOR UPDATE SKIP LOCKED",
+	.n_args = 4,
+	.types = { INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID }
+};
+
+/* Not what calendars show: a restore may not have brought all that decides it. */
+static ThPlan claim_inward = {
 	.text =
 		"WITH due AS MATERIALIZED (SELECT q.kind, q.clinic_id, q.subject_id,"
 		" q.attempts::integer, q.due_at"
 		" FROM telehealth_private.job AS q"
-		" WHERE q.kind = 'hold' AND q.due_at <= $3"
+		" WHERE q.kind IN ('hold', 'series', 'session') AND q.due_at <= $3"
 		" LIMIT $4 FOR UPDATE SKIP LOCKED)" CLAIM_SET_AND_RETURN,
 	.n_args = 4,
 	.types = { TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, INT8OID }
@@ -57,21 +80,23 @@ static ThPlan recover = {
 	.text =
 		"WITH left_over AS MATERIALIZED (SELECT q.kind, q.clinic_id,"
 		" q.subject_id FROM telehealth_private.job AS q"
-		" WHERE (q.attempts > 0 OR (q.marked_at > $1 AND q.kind <> 'hold'))"
-		" AND q.due_at > $1 AND q.dead_at IS NULL"
+		" WHERE (q.attempts > 0 OR (q.marked_at > $1 AND q.kind NOT IN ('hold', 'series')))"
+		" AND (q.due_at > $1 OR ($2 AND q.attempts > 0)) AND q.dead_at IS NULL"
 		" FOR UPDATE SKIP LOCKED)"
-		" UPDATE telehealth_private.job AS j SET due_at = $1 FROM left_over AS l"
+		" UPDATE telehealth_private.job AS j SET due_at = $1, attempts ="
+		" CASE WHEN $2 THEN GREATEST(j.attempts - 1, 0) ELSE j.attempts END"
+		" FROM left_over AS l"
 		" WHERE j.kind = l.kind AND j.clinic_id = l.clinic_id"
 		" AND j.subject_id = l.subject_id",
-	.n_args = 1,
-	.types = { TIMESTAMPTZOID }
+	.n_args = 2,
+	.types = { TIMESTAMPTZOID, BOOLOID }
 };
 
-/* A hold is due when its row says, and a lease ends with its work. */
+/* Holds and series are due when their rows say, and a lease ends with its work. */
 static ThPlan hasten = {
 	.text =
 		"WITH late AS MATERIALIZED (SELECT q.kind, q.clinic_id, q.subject_id"
-		" FROM telehealth_private.job AS q WHERE q.kind <> 'hold'"
+		" FROM telehealth_private.job AS q WHERE q.kind NOT IN ('hold', 'series')"
 		" AND q.attempts = 0 AND q.due_at > $1 AND q.dead_at IS NULL"
 		" FOR UPDATE SKIP LOCKED)"
 		" UPDATE telehealth_private.job AS j SET due_at = GREATEST($1,"
@@ -82,64 +107,7 @@ static ThPlan hasten = {
 	.types = { TIMESTAMPTZOID, INT8OID }
 };
 
-#define KEYS                                                                   \
-	" unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])"            \
-	" WITH ORDINALITY AS u (kind, clinic_id, subject_id, claim_no, place)"
-
-#define SAME_JOB                                                               \
-	" j.kind = u.kind AND j.clinic_id = u.clinic_id"                           \
-	" AND j.subject_id = u.subject_id AND j.claim_no = u.claim_no"
-
-static ThPlan renew = {
-	.text =
-		"UPDATE telehealth_private.job AS j SET due_at = $5"
-		" FROM (SELECT l.* FROM" KEYS
-		" CROSS JOIN LATERAL (SELECT j.kind, j.clinic_id, j.subject_id, j.claim_no"
-		" FROM telehealth_private.job AS j WHERE" SAME_JOB
-		" FOR UPDATE SKIP LOCKED) AS l) AS u WHERE" SAME_JOB,
-	.n_args = 5,
-	.types = { TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID,
-			   TIMESTAMPTZOID }
-};
-
-static ThPlan lock = { .text = "SELECT u.place, j.generation FROM" KEYS
-							   " JOIN telehealth_private.job AS j ON" SAME_JOB
-							   " FOR UPDATE OF j SKIP LOCKED",
-					   .n_args = 4,
-					   .types = { TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID,
-								  INT8ARRAYOID } };
-
-static ThPlan exists = {
-	.text = "SELECT u.place FROM" KEYS
-			" JOIN telehealth_private.job AS j ON" SAME_JOB,
-	.n_args = 4,
-	.types = { TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID }
-};
-
-static ThPlan settle_done = {
-	.text = "DELETE FROM telehealth_private.job AS j USING" KEYS
-			" WHERE" SAME_JOB,
-	.n_args = 4,
-	.types = { TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID }
-};
-
-static ThPlan settle_other = {
-	.text = "UPDATE telehealth_private.job AS j SET attempts = 0,"
-			" due_at = COALESCE(u.due_at, 'infinity'), failures = u.failures,"
-			" priority = u.priority, waiting_for = u.waiting_for,"
-			" last_error = u.last_error,"
-			" dead_at = CASE WHEN u.due_at IS NULL THEN $10 END"
-			" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)"
-			" AS u (kind, clinic_id, subject_id, claim_no, due_at, failures,"
-			" priority, waiting_for, last_error)"
-			" WHERE" SAME_JOB,
-	.n_args = 10,
-	.types = { TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID,
-			   TIMESTAMPTZARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID,
-			   TEXTARRAYOID, TIMESTAMPTZOID }
-};
-
-/* Reads what a claiming statement returned. */
+/* Reads what a claim or a peek returned. */
 static int
 read_jobs(ThJob **jobs, MemoryContext context)
 {
@@ -171,8 +139,9 @@ lease_end(TimestampTz now)
 	return now + (TimestampTz) th_guc_lease_seconds * USECS_PER_SEC;
 }
 
-int
-th_job_claim(const ThClaim *classes, int limit, TimestampTz now, ThJob **jobs)
+static int
+claim_with_statement(const ThClaim *classes, int limit, TimestampTz now,
+					 ThJob **jobs)
 {
 	MemoryContext context = CurrentMemoryContext;
 	int32 priorities[TH_PRIORITY_COUNT];
@@ -201,8 +170,82 @@ th_job_claim(const ThClaim *classes, int limit, TimestampTz now, ThJob **jobs)
 	return n;
 }
 
+/* Takes the row that was found; false if somebody is at it. */
+static bool
+claim_row(ThDirect *direct, Oid claim_numbers, TimestampTz now, ThJob *job)
+{
+	Datum *values;
+	bool *nulls;
+
+	th_direct_edit(direct, &values, &nulls);
+	job->kind = th_job_kind_of(TextDatumGetCString(values[JOB_KIND]));
+	job->priority = DatumGetInt16(values[JOB_PRIORITY]);
+	job->clinic_id = DatumGetInt64(values[JOB_CLINIC_ID]);
+	job->subject_id = DatumGetInt64(values[JOB_SUBJECT_ID]);
+	job->claim_no = nextval_internal(claim_numbers, false);
+	job->generation = DatumGetInt64(values[JOB_GENERATION]);
+	job->attempts = DatumGetInt16(values[JOB_ATTEMPTS]) + 1;
+	job->failures = DatumGetInt32(values[JOB_FAILURES]);
+	job->marked_at = DatumGetTimestampTz(values[JOB_MARKED_AT]);
+	job->was_due_at = DatumGetTimestampTz(values[JOB_DUE_AT]);
+
+	values[JOB_CLAIM_NO] = Int64GetDatum(job->claim_no);
+	values[JOB_ATTEMPTS] = Int16GetDatum(
+		(int16) Min(job->attempts, th_guc_max_attempts));
+	values[JOB_MAX_ATTEMPTS] = Int16GetDatum((int16) th_guc_max_attempts);
+	values[JOB_DUE_AT] = TimestampTzGetDatum(lease_end(now));
+	return th_direct_update(direct, false) == TH_DIRECT_DONE;
+}
+
+/* Claims of one class, at most "limit"; returns their number. */
+static int
+claim_class(ThDirect *direct, ThPriority priority, TimestampTz from, int limit,
+			Oid claim_numbers, TimestampTz now, ThJob *jobs)
+{
+	ScanKeyData keys[3];
+	int n = 0;
+
+	if (limit <= 0)
+		return 0;
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT2EQ,
+				Int16GetDatum((int16) priority));
+	ScanKeyInit(&keys[1], 2, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE,
+				TimestampTzGetDatum(from));
+	ScanKeyInit(&keys[2], 2, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE,
+				TimestampTzGetDatum(now));
+	th_direct_scan(direct, "job_due_at_idx", keys, lengthof(keys));
+	while (n < limit && th_direct_next(direct) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (claim_row(direct, claim_numbers, now, &jobs[n]))
+			n++;
+	}
+	th_direct_end_scan(direct);
+	return n;
+}
+
 int
-th_job_claim_holds(int limit, TimestampTz now, ThJob **jobs)
+th_job_claim(const ThClaim *classes, int limit, TimestampTz now, ThJob **jobs)
+{
+	Oid schema = get_namespace_oid("telehealth_private", false);
+	Oid claim_numbers = get_relname_relid("claim_no_seq", schema);
+	ThDirect *direct = th_direct_open("telehealth_private", "job",
+									  th_job_columns, JOB_COLUMN_COUNT);
+	int n = 0;
+
+	if (direct == NULL)
+		return claim_with_statement(classes, limit, now, jobs);
+	*jobs = palloc0_array(ThJob, Max(limit, 1));
+	for (int p = 0; p < TH_PRIORITY_COUNT; p++)
+		n += claim_class(direct, (ThPriority) p, classes[p].from,
+						 Min(classes[p].limit, limit - n), claim_numbers, now,
+						 *jobs + n);
+	th_direct_close(direct);
+	return n;
+}
+
+int
+th_job_claim_inward(int limit, TimestampTz now, ThJob **jobs)
 {
 	MemoryContext context = CurrentMemoryContext;
 	Datum values[4];
@@ -213,16 +256,35 @@ th_job_claim_holds(int limit, TimestampTz now, ThJob **jobs)
 	values[1] = Int32GetDatum(th_guc_max_attempts);
 	values[2] = TimestampTzGetDatum(now);
 	values[3] = Int64GetDatum(limit);
-	th_plan_run(&claim_holds, values, NULL, false);
+	th_plan_run(&claim_inward, values, NULL, false);
+	n = read_jobs(jobs, context);
+	th_store_finish();
+	return n;
+}
+
+int
+th_job_peek(ThPriority priority, TimestampTz from, int limit, TimestampTz now,
+			ThJob **jobs)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Datum values[4];
+	int n;
+
+	th_store_connect();
+	values[0] = Int32GetDatum(priority);
+	values[1] = TimestampTzGetDatum(from);
+	values[2] = TimestampTzGetDatum(now);
+	values[3] = Int64GetDatum(limit);
+	th_plan_run(&peek, values, NULL, false);
 	n = read_jobs(jobs, context);
 	th_store_finish();
 	return n;
 }
 
 int64
-th_job_recover(TimestampTz now)
+th_job_recover(TimestampTz now, bool was_pushed)
 {
-	Datum values[1] = { TimestampTzGetDatum(now) };
+	Datum values[2] = { TimestampTzGetDatum(now), BoolGetDatum(was_pushed) };
 	int64 n;
 
 	th_store_connect();
@@ -239,166 +301,5 @@ th_job_hasten(TimestampTz now, int64 by_us)
 
 	th_store_connect();
 	th_plan_run(&hasten, values, NULL, false);
-	th_store_finish();
-}
-
-/* The four key arrays of jobs as parameters 1 to 4. */
-static void
-bind_keys(Datum *values, const ThJob *const *jobs, int n)
-{
-	const char **kinds = palloc_array(const char *, Max(n, 1));
-	int64 *clinics = palloc_array(int64, Max(n, 1));
-	int64 *subjects = palloc_array(int64, Max(n, 1));
-	int64 *claims = palloc_array(int64, Max(n, 1));
-
-	for (int i = 0; i < n; i++)
-	{
-		kinds[i] = th_job_kind_name(jobs[i]->kind);
-		clinics[i] = jobs[i]->clinic_id;
-		subjects[i] = jobs[i]->subject_id;
-		claims[i] = jobs[i]->claim_no;
-	}
-	values[0] = th_array_text(kinds, n);
-	values[1] = th_array_int64(clinics, n);
-	values[2] = th_array_int64(subjects, n);
-	values[3] = th_array_int64(claims, n);
-}
-
-void
-th_job_renew(const ThJob *jobs, int n, TimestampTz until)
-{
-	Datum values[5];
-	const ThJob **pointers;
-
-	if (n == 0)
-		return;
-	th_store_connect();
-	pointers = palloc_array(const ThJob *, n);
-	for (int i = 0; i < n; i++)
-		pointers[i] = &jobs[i];
-	bind_keys(values, pointers, n);
-	values[4] = TimestampTzGetDatum(until);
-	th_plan_run(&renew, values, NULL, false);
-	th_store_finish();
-}
-
-void
-th_job_lock(ThSettle *settles, int n)
-{
-	Datum values[4];
-	const ThJob **jobs;
-
-	if (n == 0)
-		return;
-	th_store_connect();
-	jobs = palloc_array(const ThJob *, n);
-	for (int i = 0; i < n; i++)
-	{
-		jobs[i] = &settles[i].job;
-		settles[i].is_fenced = true;
-		settles[i].is_locked = false;
-	}
-	bind_keys(values, jobs, n);
-
-	th_plan_run(&lock, values, NULL, false);
-	for (uint64 row = 0; row < SPI_processed; row++)
-	{
-		ThSettle *settle = &settles[th_row_int64(row, 1) - 1];
-		int64 generation = th_row_int64(row, 2);
-
-		settle->is_fenced = false;
-		if (generation != settle->job.generation &&
-			settle->verb != TH_SETTLE_AGAIN)
-		{
-			/* marked again while we worked: have another look */
-			settle->verb = TH_SETTLE_AGAIN;
-			settle->failures = 0;
-			settle->error = NULL;
-			settle->waiting_for = NULL;
-		}
-	}
-	if ((int) SPI_processed < n)
-	{
-		th_plan_run(&exists, values, NULL, false);
-		for (uint64 row = 0; row < SPI_processed; row++)
-		{
-			ThSettle *settle = &settles[th_row_int64(row, 1) - 1];
-
-			if (settle->is_fenced)
-			{
-				settle->is_fenced = false;
-				settle->is_locked = true;
-			}
-		}
-	}
-	th_store_finish();
-}
-
-static void
-settle_others(ThSettle **settles, int n, TimestampTz now)
-{
-	const ThJob **jobs = palloc_array(const ThJob *, n);
-	TimestampTz *dues = palloc_array(TimestampTz, n);
-	int32 *failures = palloc_array(int32, n);
-	int32 *priorities = palloc_array(int32, n);
-	const char **waits = palloc_array(const char *, n);
-	const char **errors = palloc_array(const char *, n);
-	Datum values[10];
-
-	for (int i = 0; i < n; i++)
-	{
-		const ThSettle *settle = settles[i];
-
-		jobs[i] = &settle->job;
-		/* nothing is due in the past: claims look only a little way back */
-		dues[i] = settle->verb == TH_SETTLE_DEAD    ? 0
-				  : settle->verb == TH_SETTLE_AGAIN ? now
-													: Max(settle->due_at, now);
-		failures[i] = settle->failures;
-		priorities[i] = settle->priority;
-		waits[i] = settle->waiting_for;
-		errors[i] = settle->error;
-	}
-	bind_keys(values, jobs, n);
-	values[4] = th_array_timestamptz(dues, n);
-	values[5] = th_array_int32(failures, n);
-	values[6] = th_array_int32(priorities, n);
-	values[7] = th_array_text(waits, n);
-	values[8] = th_array_text(errors, n);
-	values[9] = TimestampTzGetDatum(now);
-	th_plan_run(&settle_other, values, NULL, false);
-}
-
-void
-th_job_settle(ThSettle *settles, int n, TimestampTz now)
-{
-	const ThJob **done;
-	ThSettle **others;
-	int n_done = 0;
-	int n_others = 0;
-
-	if (n == 0)
-		return;
-	th_store_connect();
-	done = palloc_array(const ThJob *, n);
-	others = palloc_array(ThSettle *, n);
-	for (int i = 0; i < n; i++)
-	{
-		if (settles[i].is_fenced || settles[i].is_locked)
-			continue;
-		if (settles[i].verb == TH_SETTLE_DONE)
-			done[n_done++] = &settles[i].job;
-		else
-			others[n_others++] = &settles[i];
-	}
-	if (n_done > 0)
-	{
-		Datum values[4];
-
-		bind_keys(values, done, n_done);
-		th_plan_run(&settle_done, values, NULL, false);
-	}
-	if (n_others > 0)
-		settle_others(others, n_others, now);
 	th_store_finish();
 }

@@ -14,45 +14,29 @@
 
 #include "access/genam.h"
 #include "access/heapam.h"
+#include "access/skey.h"
+#include "access/stratnum.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_type.h"
 #include "executor/tuptable.h"
 #include "nodes/execnodes.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "base/th_guc.h"
+#include "store/job_columns.h"
 #include "store/job_insert.h"
 
-/* The columns, as src/schema writes them. */
-typedef enum JobColumn
-{
-	JOB_KIND,
-	JOB_CLINIC_ID,
-	JOB_SUBJECT_ID,
-	JOB_PRIORITY,
-	JOB_DUE_AT,
-	JOB_CLAIM_NO,
-	JOB_GENERATION,
-	JOB_ATTEMPTS,
-	JOB_MAX_ATTEMPTS,
-	JOB_FAILURES,
-	JOB_MARKED_AT,
-	JOB_WAITING_FOR,
-	JOB_LAST_ERROR,
-	JOB_DEAD_AT
-} JobColumn;
-
-#define JOB_COLUMN_COUNT (JOB_DEAD_AT + 1)
-#define JOB_KEY_COUNT (JOB_SUBJECT_ID + 1)
-
-static const char *const names[] = {
+const char *const th_job_columns[] = {
 	[JOB_KIND] = "kind",
 	[JOB_CLINIC_ID] = "clinic_id",
 	[JOB_SUBJECT_ID] = "subject_id",
@@ -68,6 +52,9 @@ static const char *const names[] = {
 	[JOB_LAST_ERROR] = "last_error",
 	[JOB_DEAD_AT] = "dead_at",
 };
+
+StaticAssertDecl(lengthof(th_job_columns) == JOB_COLUMN_COUNT,
+				 "every column needs its name");
 
 #define MAX_INDEXES 4
 #define BULK_ROWS 1000
@@ -94,7 +81,8 @@ is_as_known(Relation table)
 		return false;
 	for (int i = 0; i < JOB_COLUMN_COUNT; i++)
 	{
-		if (strcmp(NameStr(TupleDescAttr(columns, i)->attname), names[i]) != 0)
+		if (strcmp(NameStr(TupleDescAttr(columns, i)->attname),
+				   th_job_columns[i]) != 0)
 			return false;
 	}
 	return true;
@@ -191,6 +179,29 @@ insert_into_index(Target *target, int i)
 		   i > 0;
 }
 
+/* Whether the key of what is in the slot can be seen. */
+static bool
+is_there(Target *target)
+{
+	Relation primary = target->index[0];
+	ScanKeyData keys[JOB_KEY_COUNT];
+	SysScanDesc scan;
+	bool result;
+
+	ScanKeyEntryInitialize(&keys[JOB_KIND], 0, JOB_KIND + 1,
+						   BTEqualStrategyNumber, TEXTOID,
+						   primary->rd_indcollation[JOB_KIND], F_TEXTEQ,
+						   target->slot->tts_values[JOB_KIND]);
+	for (int i = JOB_CLINIC_ID; i < JOB_KEY_COUNT; i++)
+		ScanKeyInit(&keys[i], (AttrNumber) (i + 1), BTEqualStrategyNumber,
+					F_INT8EQ, target->slot->tts_values[i]);
+	scan = systable_beginscan(target->table, RelationGetRelid(primary), true,
+							  GetActiveSnapshot(), JOB_KEY_COUNT, keys);
+	result = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	return result;
+}
+
 /* False if the key is there already, or may be when others have committed. */
 static bool
 insert_row(Target *target)
@@ -212,22 +223,27 @@ int
 th_job_insert(ThMark *marks, int n, TimestampTz now, bool *is_possible)
 {
 	Target target = { 0 };
-	Datum kinds[TH_JOB_KIND_COUNT];
+	Datum kinds[TH_JOB_KIND_COUNT] = { 0 };
 	bool is_open = open_target(&target, n);
+	bool is_looking = is_possible != NULL;
 	int n_left = 0;
 
 	if (is_possible != NULL)
 		*is_possible = is_open;
 	if (is_open)
 	{
-		for (int kind = 0; kind < TH_JOB_KIND_COUNT; kind++)
-			kinds[kind] = CStringGetTextDatum(th_job_kind_name(kind));
+		PushActiveSnapshot(GetTransactionSnapshot());
 		for (int i = 0; i < n; i++)
 		{
-			fill_slot(target.slot, kinds[marks[i].kind], &marks[i], now);
-			if (!insert_row(&target))
+			Datum *kind = &kinds[marks[i].kind];
+
+			if (*kind == (Datum) 0)
+				*kind = CStringGetTextDatum(th_job_kind_name(marks[i].kind));
+			fill_slot(target.slot, *kind, &marks[i], now);
+			if ((is_looking && is_there(&target)) || !insert_row(&target))
 				marks[n_left++] = marks[i];
 		}
+		PopActiveSnapshot();
 	}
 	else
 		n_left = n;

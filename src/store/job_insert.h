@@ -12,7 +12,8 @@
  * one (or may) come to stand in front of the array, untouched; their number
  * is returned, and th_job_mark()'s statement is for them. All are returned
  * if the table is not as this library knows it (an older version's, or with
- * indexes or triggers of somebody else); *is_possible says so, if not NULL.
+ * indexes or triggers of somebody else); *is_possible says so, if not NULL:
+ * then keys that can be seen are not even tried, for those who expect many.
  * Memory: nothing stays. Errors: as an INSERT's.
  * Where: in a transaction; rights are not asked for.
  */

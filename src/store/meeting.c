@@ -22,7 +22,7 @@
 	" LEFT JOIN telehealth_private.builtin_platform AS b ON b.platform = x.platform" \
 	" WHERE " condition " LIMIT 1)"                                                  \
 	" AS " alias " (clinic_id, id, platform, status, settings, connected_at,"        \
-	" api_url, token_url) ON true"
+	" api_url, token_url, is_user_level) ON true"
 
 /*
  * Of a clinic with fallback platforms, the one for an appointment that names
@@ -48,11 +48,10 @@
 	" LEFT JOIN LATERAL (SELECT y.* FROM telehealth.account AS y"              \
 	" WHERE y.clinic_id IN (u.clinic_id, 0) AND y.platform = n.platform"       \
 	" AND y.status <> 'disconnected'"                                          \
-	" ORDER BY y.clinic_id = 0 LIMIT 1) AS x ON true"                          \
-	" WHERE NOT $4 AND a.platform IS NULL AND c.fallback_platforms <> '{}'"
+	" ORDER BY y.clinic_id = 0 LIMIT 1) AS x ON true"
 
 #define CHOSEN                                                                 \
-	" LEFT JOIN LATERAL (SELECT k.* FROM (SELECT q.platform, q.place,"         \
+	" (SELECT k.* FROM (SELECT q.platform, q.place,"                           \
 	" q.is_built, q.is_usable,"                                                \
 	" CASE WHEN q.place > 1 THEN first_value(q.platform) OVER o END"           \
 	" AS passed, first_value(q.reason) OVER o AS reason,"                      \
@@ -63,9 +62,9 @@
 	" WHEN k.platform = s.platform AND s.intent IS NOT NULL"                   \
 	" AND k.is_usable THEN 1"                                                  \
 	" WHEN k.is_usable THEN 2 WHEN k.is_built THEN 3 ELSE 4 END, k.place"      \
-	" LIMIT 1) AS f ON true"
+	" LIMIT 1) AS f"
 
-#define APPOINTMENT_COLUMN_COUNT 23
+#define APPOINTMENT_COLUMN_COUNT 21
 
 static ThPlan load = {
 	.text =
@@ -73,10 +72,11 @@ static ThPlan load = {
 		" a.type::text, a.status::text, a.starts_at, a.ends_at, a.duration,"
 		" COALESCE(a.timezone, p.timezone, c.timezone, 'UTC'), a.title, a.reason,"
 		" a.meeting_id, a.join_url, a.is_meeting_wanted, a.held_until,"
-		" COALESCE(c.is_active, true), w.platform,"
+		" COALESCE(c.is_active, true), CASE WHEN $4 THEN 'mock'"
+		" ELSE COALESCE(a.platform, c.platform, $3) END,"
 		" COALESCE(p.platform_user, p.email), p.display_name, t.display_name,"
-		" f.passed, f.reason, COALESCE(f.has_other, false),"
-		" " TH_SESSION_COLUMNS ", acc.*, own.*" KEYS
+		" NOT $4 AND a.platform IS NULL AND c.fallback_platforms <> '{}',"
+		" " TH_SESSION_COLUMNS ", own.*" KEYS
 		" LEFT JOIN telehealth.appointment AS a"
 		" ON a.clinic_id = u.clinic_id AND a.id = u.id"
 		" LEFT JOIN telehealth.clinic AS c ON c.id = u.clinic_id"
@@ -85,17 +85,66 @@ static ThPlan load = {
 		" LEFT JOIN telehealth.patient AS t"
 		" ON t.clinic_id = u.clinic_id AND t.id = a.patient_id"
 		" LEFT JOIN telehealth.session AS s ON s.clinic_id = u.clinic_id"
-		" AND s.appointment_id = u.id AND s.retired_at IS NULL" CHOSEN
-		" CROSS JOIN LATERAL (SELECT CASE WHEN $4 THEN 'mock'"
-		" ELSE COALESCE(a.platform, f.platform, c.platform, $3) END)"
-		" AS w (platform)" ACCOUNT_OF(
-			"acc", "x.clinic_id IN (u.clinic_id, 0)"
-				   " AND x.platform = w.platform AND x.status <> 'disconnected'"
-				   " ORDER BY x.clinic_id = 0")
-			ACCOUNT_OF("own", "x.clinic_id = s.account_clinic_id"
-							  " AND x.id = s.account_id") " ORDER BY u.place",
+		" AND s.appointment_id = u.id AND s.retired_at IS NULL" ACCOUNT_OF(
+			"own", "x.clinic_id = s.account_clinic_id"
+				   " AND x.id = s.account_id"),
 	.n_args = 4,
 	.types = { INT8ARRAYOID, INT8ARRAYOID, TEXTOID, BOOLOID }
+};
+
+/* Only of appointments that have a choice. */
+static ThPlan choose = {
+	.text = "SELECT u.place, f.platform, f.passed, f.reason, f.has_other" KEYS
+			" JOIN telehealth.appointment AS a"
+			" ON a.clinic_id = u.clinic_id AND a.id = u.id"
+			" JOIN telehealth.clinic AS c ON c.id = u.clinic_id"
+			" LEFT JOIN telehealth.session AS s ON s.clinic_id = u.clinic_id"
+			" AND s.appointment_id = u.id AND s.retired_at IS NULL"
+			" CROSS JOIN LATERAL" CHOSEN,
+	.n_args = 3,
+	.types = { INT8ARRAYOID, INT8ARRAYOID, TEXTOID }
+};
+
+/* A clinic's own account goes before the one for every clinic. */
+static ThPlan load_accounts = {
+	.text = "SELECT u.place, acc.*"
+			" FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY"
+			" AS u (clinic_id, platform, place)" ACCOUNT_OF(
+				"acc", "x.clinic_id IN (u.clinic_id, 0)"
+					   " AND x.platform = u.platform"
+					   " AND x.status <> 'disconnected'"
+					   " ORDER BY x.clinic_id = 0"),
+	.n_args = 2,
+	.types = { INT8ARRAYOID, TEXTARRAYOID }
+};
+
+/* A clinic with fallback platforms has a choice that takes more than a look. */
+static ThPlan peek = {
+	.text =
+		"WITH visit AS MATERIALIZED (SELECT u.place, u.clinic_id, a.starts_at,"
+		" COALESCE(a.platform, c.platform, $3) AS platform" KEYS
+		" JOIN telehealth.appointment AS a"
+		" ON a.clinic_id = u.clinic_id AND a.id = u.id"
+		" LEFT JOIN telehealth.clinic AS c ON c.id = u.clinic_id"
+		" WHERE a.type = 'VIDEO' AND a.is_meeting_wanted"
+		" AND a.status IN ('SCHEDULED', 'CONFIRMED') AND a.starts_at > $4"
+		" AND COALESCE(c.is_active, true)"
+		" AND (a.platform IS NOT NULL"
+		" OR COALESCE(c.fallback_platforms, '{}') = '{}')"
+		" AND NOT EXISTS (SELECT FROM telehealth.session AS s"
+		" WHERE s.clinic_id = u.clinic_id AND s.appointment_id = u.id))"
+		" SELECT v.place, v.starts_at, k.account_clinic_id, k.account_id"
+		" FROM (SELECT d.clinic_id, d.platform, x.clinic_id, x.id"
+		" FROM (SELECT DISTINCT w.clinic_id, w.platform FROM visit AS w) AS d"
+		" CROSS JOIN LATERAL (SELECT y.clinic_id, y.id"
+		" FROM telehealth.account AS y WHERE y.clinic_id IN (d.clinic_id, 0)"
+		" AND y.platform = d.platform AND y.status <> 'disconnected'"
+		" ORDER BY y.clinic_id = 0 LIMIT 1) AS x)"
+		" AS k (clinic_id, platform, account_clinic_id, account_id)"
+		" JOIN visit AS v"
+		" ON v.clinic_id = k.clinic_id AND v.platform = k.platform",
+	.n_args = 4,
+	.types = { INT8ARRAYOID, INT8ARRAYOID, TEXTOID, TIMESTAMPTZOID }
 };
 
 static ThPlan load_tombstones = {
@@ -182,9 +231,7 @@ read_appointment(uint64 row, ThAppointment *a, MemoryContext context)
 	a->platform_user = th_row_text(row, c++, context);
 	a->provider_name = th_row_text(row, c++, context);
 	a->patient_name = th_row_text(row, c++, context);
-	a->passed_over = th_row_text(row, c++, context);
-	a->passed_reason = th_row_text(row, c++, context);
-	a->has_other_platform = th_row_bool(row, c++);
+	a->has_other_platform = th_row_bool(row, c++); /* perhaps: see choose */
 	Assert(c == 2 + APPOINTMENT_COLUMN_COUNT);
 }
 
@@ -201,26 +248,108 @@ read_tombstones(ThMeetingSubject *subjects, MemoryContext context)
 	}
 }
 
-/* Policy of each different (clinic, platform) once. */
+/* Where a clinic has fallback platforms and the visit names none. */
 static void
-add_policies(ThMeetingSubject *subjects, int n)
+choose_platforms(ThMeetingSubject *subjects, int n, MemoryContext context)
 {
+	int64 *clinics = palloc_array(int64, Max(n, 1));
+	int64 *ids = palloc_array(int64, Max(n, 1));
+	ThAppointment **asked = palloc_array(ThAppointment *, Max(n, 1));
+	int n_asked = 0;
+	Datum values[3];
+
 	for (int i = 0; i < n; i++)
 	{
-		ThMeetingSubject *subject = &subjects[i];
-		int j;
+		ThAppointment *a = &subjects[i].appointment;
 
-		for (j = 0; j < i; j++)
-			if (subjects[j].appointment.clinic_id ==
-					subject->appointment.clinic_id &&
-				strcmp(subjects[j].appointment.platform,
-					   subject->appointment.platform) == 0)
-				break;
-		subject->disclosed =
-			j < i ? subjects[j].disclosed
-				  : th_policy_facts(subject->appointment.clinic_id,
-									subject->appointment.platform);
+		if (!a->has_other_platform)
+			continue;
+		a->has_other_platform = false;
+		clinics[n_asked] = a->clinic_id;
+		ids[n_asked] = a->id;
+		asked[n_asked++] = a;
 	}
+	if (n_asked == 0)
+		return;
+	values[0] = th_array_int64(clinics, n_asked);
+	values[1] = th_array_int64(ids, n_asked);
+	values[2] = CStringGetTextDatum(th_guc_default_platform);
+	th_plan_run(&choose, values, NULL, false);
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		ThAppointment *a = asked[th_row_int64(row, 1) - 1];
+
+		a->platform = th_row_text(row, 2, context);
+		a->passed_over = th_row_text(row, 3, context);
+		a->passed_reason = th_row_text(row, 4, context);
+		a->has_other_platform = th_row_bool(row, 5);
+	}
+}
+
+/* The first subject of the same clinic and platform. */
+static int
+find_alike(const ThMeetingSubject *subjects, int i)
+{
+	const ThAppointment *a = &subjects[i].appointment;
+	int j;
+
+	for (j = 0; j < i; j++)
+		if (subjects[j].appointment.clinic_id == a->clinic_id &&
+			strcmp(subjects[j].appointment.platform, a->platform) == 0)
+			break;
+	return j;
+}
+
+/* Account and policy of each different (clinic, platform), read once. */
+static void
+add_shared(ThMeetingSubject *subjects, int n, MemoryContext context)
+{
+	int64 *clinics = palloc_array(int64, Max(n, 1));
+	const char **platforms = palloc_array(const char *, Max(n, 1));
+	int *alike = palloc_array(int, Max(n, 1));
+	int *first = palloc_array(int, Max(n, 1));
+	int n_first = 0;
+	Datum values[2];
+
+	for (int i = 0; i < n; i++)
+	{
+		alike[i] = find_alike(subjects, i);
+		if (alike[i] < i)
+			continue;
+		clinics[n_first] = subjects[i].appointment.clinic_id;
+		platforms[n_first] = subjects[i].appointment.platform;
+		first[n_first++] = i;
+	}
+	values[0] = th_array_int64(clinics, n_first);
+	values[1] = th_array_text(platforms, n_first);
+	th_plan_run(&load_accounts, values, NULL, false);
+	for (uint64 row = 0; row < SPI_processed; row++)
+		subjects[first[th_row_int64(row, 1) - 1]].account =
+			th_account_read(row, 2, context);
+	for (int i = 0; i < n_first; i++)
+		subjects[first[i]].disclosed = th_policy_facts(clinics[i],
+													   platforms[i]);
+	for (int i = 0; i < n; i++)
+	{
+		subjects[i].account = subjects[alike[i]].account;
+		subjects[i].disclosed = subjects[alike[i]].disclosed;
+	}
+}
+
+/* The subjects of jobs as parameters 1 and 2. */
+static void
+bind_keys(Datum *values, const ThJob *jobs, int n)
+{
+	int64 *clinics = palloc_array(int64, Max(n, 1));
+	int64 *ids = palloc_array(int64, Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+	{
+		clinics[i] = jobs[i].clinic_id;
+		ids[i] = jobs[i].subject_id;
+	}
+	values[0] = th_array_int64(clinics, n);
+	values[1] = th_array_int64(ids, n);
 }
 
 ThMeetingSubject *
@@ -228,18 +357,15 @@ th_meeting_load(const ThJob *jobs, int n)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ThMeetingSubject *subjects = palloc0_array(ThMeetingSubject, Max(n, 1));
-	int64 *clinics = palloc_array(int64, Max(n, 1));
-	int64 *ids = palloc_array(int64, Max(n, 1));
 	Datum values[4];
 
 	for (int i = 0; i < n; i++)
 	{
-		clinics[i] = subjects[i].appointment.clinic_id = jobs[i].clinic_id;
-		ids[i] = subjects[i].appointment.id = jobs[i].subject_id;
+		subjects[i].appointment.clinic_id = jobs[i].clinic_id;
+		subjects[i].appointment.id = jobs[i].subject_id;
 	}
 	th_store_connect();
-	values[0] = th_array_int64(clinics, n);
-	values[1] = th_array_int64(ids, n);
+	bind_keys(values, jobs, n);
 	values[2] = CStringGetTextDatum(th_guc_default_platform);
 	values[3] = BoolGetDatum(th_guc_mock);
 	th_plan_run(&load, values, NULL, false);
@@ -251,15 +377,41 @@ th_meeting_load(const ThJob *jobs, int n)
 		read_appointment(row, &subject->appointment, context);
 		subject->session = th_session_read(row, c, context);
 		c += TH_SESSION_COLUMN_COUNT;
-		subject->account = th_account_read(row, c, context);
-		c += TH_ACCOUNT_COLUMN_COUNT;
 		subject->session_account = th_account_read(row, c, context);
 	}
 	th_plan_run(&load_tombstones, values, NULL, false);
 	read_tombstones(subjects, context);
+	choose_platforms(subjects, n, context);
+	add_shared(subjects, n, context);
 	th_store_finish();
-	add_policies(subjects, n);
 	return subjects;
+}
+
+ThVisitPeek *
+th_meeting_peek(const ThJob *jobs, int n, TimestampTz now)
+{
+	ThVisitPeek *visits = palloc0_array(ThVisitPeek, Max(n, 1));
+	TimestampTz near = now + TH_NEAR_MINUTES * USECS_PER_MINUTE;
+	Datum values[4];
+
+	if (n == 0)
+		return visits;
+	th_store_connect();
+	bind_keys(values, jobs, n);
+	values[2] = CStringGetTextDatum(th_guc_default_platform);
+	values[3] = TimestampTzGetDatum(near);
+	th_plan_run(&peek, values, NULL, false);
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		ThVisitPeek *visit = &visits[th_row_int64(row, 1) - 1];
+
+		visit->is_plain = true;
+		visit->starts_at = th_row_timestamptz(row, 2);
+		visit->account_clinic_id = th_row_int64(row, 3);
+		visit->account_id = th_row_int64(row, 4);
+	}
+	th_store_finish();
+	return visits;
 }
 
 void
@@ -274,12 +426,21 @@ th_appointment_lock(const int64 *clinics, const int64 *ids, int n,
 	th_store_connect();
 	values[0] = th_array_int64(clinics, n);
 	values[1] = th_array_int64(ids, n);
-	th_plan_run(&find_appointments, values, NULL, false);
-	for (uint64 row = 0; row < SPI_processed; row++)
-		is_locked[th_row_int64(row, 1) - 1] = true;
 	th_plan_run(&lock_appointments, values, NULL, false);
-	for (uint64 row = 0; row < SPI_processed; row++)
-		is_locked[th_row_int64(row, 1) - 1] = false;
+	if ((int) SPI_processed < n)
+	{
+		bool *is_ours = palloc0_array(bool, n);
+
+		for (uint64 row = 0; row < SPI_processed; row++)
+			is_ours[th_row_int64(row, 1) - 1] = true;
+		th_plan_run(&find_appointments, values, NULL, false);
+		for (uint64 row = 0; row < SPI_processed; row++)
+		{
+			int place = (int) th_row_int64(row, 1) - 1;
+
+			is_locked[place] = !is_ours[place];
+		}
+	}
 	th_store_finish();
 }
 

@@ -60,11 +60,24 @@ typedef struct ThMeetingSubject
 #define TH_FACT_TITLE (1 << 3)
 #define TH_FACT_JOIN_URL (1 << 4)
 #define TH_FACT_LOCATION (1 << 5)
+#define TH_FACT_EMAIL (1 << 6)
 
 /*
  * Loads the subjects of meeting jobs, in their order. Memory: current context.
  */
 extern ThMeetingSubject *th_meeting_load(const ThJob *jobs, int n);
+
+/* What can be known of a visit without loading it. */
+typedef struct ThVisitPeek
+{
+	bool is_plain; /* its first meeting is wanted, at this account, not soon */
+	TimestampTz starts_at;
+	int64 account_clinic_id;
+	int64 account_id;
+} ThVisitPeek;
+
+/* Looks at the visits of jobs, in their order. Memory: current context. */
+extern ThVisitPeek *th_meeting_peek(const ThJob *jobs, int n, TimestampTz now);
 
 /*
  * The facts that policy lets out of "clinic_id" to "target": the clinic's own

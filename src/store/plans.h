@@ -37,6 +37,24 @@ extern void th_plan_run(ThPlan *plan, Datum *values, const char *nulls,
 						bool read_only);
 
 /*
+ * Runs a read-only plan and calls "look" for each row as it comes, with all
+ * of its columns; no row is kept or copied. What is allocated inside "look",
+ * and what the row points to, lasts until it returns.
+ */
+extern void th_plan_each(ThPlan *plan, const Datum *values,
+						 void (*look)(TupleTableSlot *row, void *arg),
+						 void *arg);
+
+/* An array of "n", each of which is "value", an expression in "i". */
+#define TH_COLLECT(array, type, value)                                         \
+	do                                                                         \
+	{                                                                          \
+		(array) = palloc_array(type, n);                                       \
+		for (int i = 0; i < n; i++)                                            \
+			(array)[i] = (value);                                              \
+	} while (0)
+
+/*
  * Array parameters. "is_null" may be NULL. Memory: current context.
  */
 extern Datum th_array_int64(const int64 *values, int n);
@@ -46,9 +64,9 @@ extern Datum th_array_timestamptz(const TimestampTz *values,
 extern Datum th_array_text(const char *const *values,
 						   int n); /* NULL stays NULL */
 
-extern Datum th_array_bytea(bytea *const *values, int n);
+extern Datum th_array_bytea(bytea *const *values, int n); /* NULL stays NULL */
 
-/* Columns of SPI_tuptable row "row", by number from 1; false, 0 or NULL for NULL. Text is copied to "context". */
+/* Columns of SPI_tuptable row "row", by number from 1; false, 0 or NULL for NULL. Text (nothing but type text) is copied to "context". */
 extern int64 th_row_int64(uint64 row, int column);
 extern int32 th_row_int32(uint64 row, int column);
 extern bool th_row_bool(uint64 row, int column);

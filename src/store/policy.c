@@ -36,6 +36,7 @@ static const struct
 	{ "title", TH_FACT_TITLE },
 	{ "join_url", TH_FACT_JOIN_URL },
 	{ "location", TH_FACT_LOCATION },
+	{ "email", TH_FACT_EMAIL },
 };
 
 uint32

@@ -10,6 +10,7 @@
 
 #include "store/plans.h"
 #include "store/session.h"
+#include "store/session_collect.h"
 
 static ThPlan insert_sessions = {
 	.text =
@@ -24,7 +25,8 @@ static ThPlan insert_sessions = {
 		" AS u (clinic_id, appointment_id, patient_id, provider_id, platform,"
 		" account_clinic_id, account_id, host, marker, scheduled_at, duration,"
 		" wish_hash, claim_no)"
-		" ON CONFLICT (clinic_id, appointment_id) WHERE retired_at IS NULL"
+		" ON CONFLICT (clinic_id, appointment_id,"
+		" (CASE WHEN retired_at IS NULL THEN true END))"
 		" DO NOTHING RETURNING s.id, s.marker",
 	.n_args = 13,
 	.types = { INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID,
@@ -46,55 +48,6 @@ static ThPlan begin_intents = {
 		" AND s.intent_no < u.claim_no RETURNING u.place",
 	.n_args = 4,
 	.types = { INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID }
-};
-
-static ThPlan write_sessions = {
-	.text =
-		"UPDATE telehealth.session AS s SET meeting_id = u.meeting_id,"
-		" meeting_uuid = u.meeting_uuid, join_url = u.join_url, topic = u.topic,"
-		" scheduled_at = COALESCE(u.scheduled_at, s.scheduled_at),"
-		" duration = u.duration, patient_id = u.patient_id,"
-		" provider_id = u.provider_id,"
-		" status = COALESCE(u.status::telehealth.session_status, s.status),"
-		" intent = CASE WHEN u.has_intent = 1 THEN s.intent END,"
-		" wish_hash = u.wish_hash, deviation = u.deviation,"
-		" confirmed_at = clock_timestamp(),"
-		" retired_at = CASE WHEN u.is_retired = 1"
-		" THEN COALESCE(s.retired_at, clock_timestamp()) END"
-		" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"
-		" $15, $16)"
-		" AS u (clinic_id, id, intent_no, meeting_id, meeting_uuid, join_url,"
-		" topic, scheduled_at, duration, patient_id, provider_id, status,"
-		" has_intent, wish_hash, deviation, is_retired)"
-		" WHERE s.clinic_id = u.clinic_id AND s.id = u.id"
-		" AND s.intent_no = u.intent_no",
-	.n_args = 16,
-	.types = { INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID,
-			   TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID,
-			   INT4ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID,
-			   INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID }
-};
-
-static ThPlan delete_sessions = {
-	.text = "DELETE FROM telehealth.session AS s"
-			" USING unnest($1, $2, $3) AS u (clinic_id, id, intent_no)"
-			" WHERE s.clinic_id = u.clinic_id AND s.id = u.id"
-			" AND s.intent_no = u.intent_no",
-	.n_args = 3,
-	.types = { INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID }
-};
-
-static ThPlan write_passcodes = {
-	.text = "INSERT INTO telehealth_private.session_secret AS x"
-			" (clinic_id, session_id, name, envelope)"
-			" SELECT u.clinic_id, u.id, 'passcode', u.envelope"
-			" FROM unnest($1, $2, $3) AS u (clinic_id, id, envelope)"
-			" WHERE EXISTS (SELECT FROM telehealth.session AS s"
-			" WHERE s.clinic_id = u.clinic_id AND s.id = u.id)"
-			" ON CONFLICT ON CONSTRAINT session_secret_pkey"
-			" DO UPDATE SET envelope = EXCLUDED.envelope",
-	.n_args = 3,
-	.types = { INT8ARRAYOID, INT8ARRAYOID, BYTEAARRAYOID }
 };
 
 /* OFFSET 0: by meeting id, never through the index of all live sessions. */
@@ -165,47 +118,6 @@ th_session_read(uint64 row, int first, MemoryContext context)
 	Assert(c == first + TH_SESSION_COLUMN_COUNT);
 	return session;
 }
-
-/* Fills an array from one field of every session. */
-#define COLLECT(array, type, field)                                            \
-	do                                                                         \
-	{                                                                          \
-		(array) = palloc_array(type, Max(n, 1));                               \
-		for (int i_ = 0; i_ < n; i_++)                                         \
-			(array)[i_] = sessions[i_]->field;                                 \
-	} while (0)
-
-#define COLLECT_INT64(value, field)                                            \
-	do                                                                         \
-	{                                                                          \
-		int64 *array_;                                                         \
-		COLLECT(array_, int64, field);                                         \
-		(value) = th_array_int64(array_, n);                                   \
-	} while (0)
-
-#define COLLECT_INT32(value, field)                                            \
-	do                                                                         \
-	{                                                                          \
-		int32 *array_;                                                         \
-		COLLECT(array_, int32, field);                                         \
-		(value) = th_array_int32(array_, n);                                   \
-	} while (0)
-
-#define COLLECT_TEXT(value, field)                                             \
-	do                                                                         \
-	{                                                                          \
-		const char **array_;                                                   \
-		COLLECT(array_, const char *, field);                                  \
-		(value) = th_array_text(array_, n);                                    \
-	} while (0)
-
-#define COLLECT_TIMESTAMPTZ(value, field)                                      \
-	do                                                                         \
-	{                                                                          \
-		TimestampTz *array_;                                                   \
-		COLLECT(array_, TimestampTz, field);                                   \
-		(value) = th_array_timestamptz(array_, n);                             \
-	} while (0)
 
 /* New rows, intent and all; those in whose way one was keep id 0. */
 static void
@@ -350,96 +262,4 @@ th_session_long_hosts(int64 account_clinic_id, int64 account_id, int minutes,
 	}
 	th_store_finish();
 	return hosts;
-}
-
-static void
-store_passcodes(ThSession **sessions, int n)
-{
-	int64 *clinics = palloc_array(int64, n);
-	int64 *ids = palloc_array(int64, n);
-	bytea **envelopes = palloc_array(bytea *, n);
-	int n_secrets = 0;
-	Datum values[3];
-
-	for (int i = 0; i < n; i++)
-	{
-		const ThSession *s = sessions[i];
-
-		if (s->passcode == NULL || s->is_retired)
-			continue;
-		clinics[n_secrets] = s->clinic_id;
-		ids[n_secrets] = s->id;
-		envelopes[n_secrets++] = s->passcode;
-	}
-	if (n_secrets == 0)
-		return;
-	values[0] = th_array_int64(clinics, n_secrets);
-	values[1] = th_array_int64(ids, n_secrets);
-	values[2] = th_array_bytea(envelopes, n_secrets);
-	th_plan_run(&write_passcodes, values, NULL, false);
-}
-
-static void
-write_rows(ThSession **sessions, int n)
-{
-	Datum values[16];
-
-	COLLECT_INT64(values[0], clinic_id);
-	COLLECT_INT64(values[1], id);
-	COLLECT_INT64(values[2], intent_no);
-	COLLECT_TEXT(values[3], meeting_id);
-	COLLECT_TEXT(values[4], meeting_uuid);
-	COLLECT_TEXT(values[5], join_url);
-	COLLECT_TEXT(values[6], topic);
-	COLLECT_TIMESTAMPTZ(values[7], scheduled_at);
-	COLLECT_INT32(values[8], duration);
-	COLLECT_INT64(values[9], patient_id);
-	COLLECT_INT64(values[10], provider_id);
-	COLLECT_TEXT(values[11], status);
-	COLLECT_INT32(values[12], has_intent);
-	COLLECT_TEXT(values[13], wish_hash);
-	COLLECT_TEXT(values[14], deviation);
-	COLLECT_INT32(values[15], is_retired);
-	th_plan_run(&write_sessions, values, NULL, false);
-	store_passcodes(sessions, n);
-}
-
-static void
-delete_rows(ThSession **sessions, int n)
-{
-	Datum values[3];
-
-	COLLECT_INT64(values[0], clinic_id);
-	COLLECT_INT64(values[1], id);
-	COLLECT_INT64(values[2], intent_no);
-	th_plan_run(&delete_sessions, values, NULL, false);
-}
-
-void
-th_session_write(ThSession **sessions, int n)
-{
-	ThSession **kept;
-	ThSession **gone;
-	int n_kept = 0;
-	int n_gone = 0;
-
-	if (n == 0)
-		return;
-	th_store_connect();
-	kept = palloc_array(ThSession *, n);
-	gone = palloc_array(ThSession *, n);
-	for (int i = 0; i < n; i++)
-	{
-		ThSession *s = sessions[i];
-
-		if (s->is_retired && s->meeting_id == NULL && !s->has_intent)
-			gone[n_gone++] = s;
-		else
-			kept[n_kept++] = s;
-	}
-	if (n_kept > 0)
-		write_rows(kept, n_kept);
-	if (n_gone > 0)
-		delete_rows(gone, n_gone);
-	th_store_finish();
 }

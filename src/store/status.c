@@ -43,11 +43,16 @@ static ThPlan session_row = {
 
 static ThPlan calendar_entry = {
 	.text = "SELECT a.status::text, a.starts_at, a.ends_at, a.created_at,"
-			" a.updated_at, a.sequence, a.title, a.location, a.join_url"
+			" a.updated_at, a.sequence, a.title, a.location, a.join_url,"
+			" p.display_name, p.email, d.display_name, d.email"
 			" FROM telehealth.appointment AS a"
+			" LEFT JOIN telehealth.patient AS p"
+			" ON $3 AND p.clinic_id = a.clinic_id AND p.id = a.patient_id"
+			" LEFT JOIN telehealth.provider AS d"
+			" ON $3 AND d.clinic_id = a.clinic_id AND d.id = a.provider_id"
 			" WHERE a.clinic_id = $1 AND a.id = $2",
-	.n_args = 2,
-	.types = { INT8OID, INT8OID },
+	.n_args = 3,
+	.types = { INT8OID, INT8OID, BOOLOID },
 };
 
 static ThPlan find_account = {
@@ -124,7 +129,7 @@ th_status_meeting(int64 clinic_id, int64 appointment_id, ThMeetingStatus *out)
 	out->waiting_for = th_row_text(0, 14, context);
 	out->last_error = th_row_text(0, 15, context);
 	th_store_finish();
-	out->held = th_guc_mock ? NULL : th_environment_held();
+	out->held = th_guc_mock ? NULL : th_environment_held(false);
 	th_owner_leave(&scope);
 }
 
@@ -158,15 +163,17 @@ th_status_session(int64 clinic_id, int64 session_id)
 }
 
 bool
-th_status_calendar(int64 clinic_id, int64 appointment_id, ThCalendarEntry *out)
+th_status_calendar(int64 clinic_id, int64 appointment_id, bool with_people,
+				   ThCalendarEntry *out)
 {
 	MemoryContext context = CurrentMemoryContext;
-	Datum values[2];
+	Datum values[3];
 	bool is_found;
 
 	memset(out, 0, sizeof(*out));
 	th_store_connect();
 	bind_key(values, clinic_id, appointment_id);
+	values[2] = BoolGetDatum(with_people);
 	th_plan_run(&calendar_entry, values, NULL, false);
 	is_found = SPI_processed > 0;
 	if (is_found)
@@ -180,6 +187,10 @@ th_status_calendar(int64 clinic_id, int64 appointment_id, ThCalendarEntry *out)
 		out->title = th_row_text(0, 7, context);
 		out->location = th_row_text(0, 8, context);
 		out->join_url = th_row_text(0, 9, context);
+		out->patient_name = th_row_text(0, 10, context);
+		out->patient_email = th_row_text(0, 11, context);
+		out->provider_name = th_row_text(0, 12, context);
+		out->provider_email = th_row_text(0, 13, context);
 	}
 	th_store_finish();
 	return is_found;

@@ -48,11 +48,19 @@ typedef struct ThCalendarEntry
 	const char *title;
 	const char *location;
 	const char *join_url;
+	/* NULL unless asked for and known */
+	const char *patient_name;
+	const char *patient_email;
+	const char *provider_name;
+	const char *provider_email;
 } ThCalendarEntry;
 
-/* The appointment, read as the present user; false if it sees none. */
+/*
+ * The appointment, with its people or without, read as the present user;
+ * false if it sees none.
+ */
 extern bool th_status_calendar(int64 clinic_id, int64 appointment_id,
-							   ThCalendarEntry *out);
+							   bool with_people, ThCalendarEntry *out);
 
 /* th_policy_facts(), read as the owner. */
 extern uint32 th_status_facts(int64 clinic_id, const char *target);
