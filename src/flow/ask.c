@@ -134,10 +134,10 @@ decide_check(ThWork *work)
 											 work->ask->basic_minutes,
 											 MAX_HOSTS);
 	work->wish.marker = "th-check";
-	work->wish.host = work->account->settings == NULL
-						  ? "me"
-						  : th_json_text(work->account->settings,
-										 "default_user", "me");
+	work->wish.host =
+		work->account->settings == NULL || work->account->is_user_level
+			? "me"
+			: th_json_text(work->account->settings, "default_user", "me");
 }
 
 void
@@ -169,6 +169,7 @@ th_ask_note_token(ThWork *work, const char *scopes, TimestampTz expires_at,
 		{ TH_OP_READ, "read a meeting and its start link" },
 		{ TH_OP_FIND, "find a meeting after a lost answer" },
 		{ TH_OP_HOST, "look at host users" },
+		{ TH_OP_PAST, "learn that a visit has ended" },
 	};
 
 	if (work->ask->step++ == 0)

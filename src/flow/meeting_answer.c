@@ -446,6 +446,7 @@ th_meeting_advance(ThWork *work, const ThMeetingAnswer *answer,
 			break;
 		case TH_OP_TOKEN:
 		case TH_OP_HOST:
+		case TH_OP_PAST:
 			elog(ERROR, "a meeting's work asked for \"%s\"",
 				 th_op_name(work->op));
 	}

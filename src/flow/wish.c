@@ -87,6 +87,8 @@ host_of(const ThMeetingSubject *subject)
 {
 	const char *user = subject->appointment.platform_user;
 
+	if (subject->account != NULL && subject->account->is_user_level)
+		return "me";
 	if (user != NULL && user[0] != '\0')
 		return user;
 	return setting_text(subject->account, "default_user", "me");
@@ -95,9 +97,10 @@ host_of(const ThMeetingSubject *subject)
 static char *
 hash_of(const ThMeetingWish *wish)
 {
+	static const char digits[] = "0123456789abcdef";
 	StringInfoData text;
 	unsigned char digest[TH_SHA256_BYTES];
-	char *hex = palloc(TH_SHA256_BYTES * 2 + 1);
+	char *hex = palloc0(TH_SHA256_BYTES * 2 + 1);
 
 	initStringInfo(&text);
 	appendStringInfo(&text,
@@ -110,7 +113,10 @@ hash_of(const ThMeetingWish *wish)
 					 wish->mute_upon_entry);
 	th_sha256(text.data, text.len, digest);
 	for (int i = 0; i < TH_SHA256_BYTES; i++)
-		snprintf(hex + i * 2, 3, "%02x", digest[i]);
+	{
+		hex[i * 2] = digits[digest[i] >> 4];
+		hex[i * 2 + 1] = digits[digest[i] & 0x0f];
+	}
 	return hex;
 }
 

@@ -9,7 +9,7 @@
 #include "utils/timestamp.h"
 
 #include "base/th_error.h"
-#include "flow/work.h"
+#include "flow/calendar_work.h"
 
 #define MAX_BACKOFF_MS (15 * 60 * 1000)
 #define MAX_NEAR_BACKOFF_MS (20 * 1000)
@@ -27,6 +27,37 @@ th_work_host(const char *url)
 	return pnstrdup(start, length);
 }
 
+const char *
+th_work_meeting_id(const ThWork *work)
+{
+	if (work->op == TH_OP_PAST)
+		return work->visit->run;
+	if (work->op == TH_OP_DELETE && work->surplus != NIL)
+		return linitial(work->surplus);
+	return work->target == NULL ? NULL : work->target->meeting_id;
+}
+
+static const char *
+platform_of(const ThWork *work)
+{
+	if (work->calendar != NULL)
+		return work->calendar->vendor == NULL ? NULL
+											  : work->calendar->vendor->kind;
+	return work->platform == NULL ? NULL : work->platform->name;
+}
+
+static char *
+host_of(const ThWork *work)
+{
+	const char *url = NULL;
+
+	if (work->calendar != NULL)
+		url = work->calendar->account.api_url;
+	else if (work->account != NULL)
+		url = work->account->api_url;
+	return url == NULL ? NULL : th_work_host(url);
+}
+
 void
 th_work_note(ThWork *work, TimestampTz at, const char *action,
 			 const char *outcome, const ThHttpResult *result, const char *code,
@@ -37,16 +68,14 @@ th_work_note(ThWork *work, TimestampTz at, const char *action,
 
 	row->at = at;
 	row->job = work->job;
-	row->platform = work->platform == NULL ? NULL : work->platform->name;
+	row->platform = platform_of(work);
 	row->action = action;
 	row->outcome = outcome;
 	row->http_status = result == NULL ? 0 : (int) result->status;
 	row->code = code == NULL ? NULL : pstrdup(code);
 	row->message = message == NULL ? NULL
 								   : th_error_redact(message, MAX_MESSAGE);
-	row->host = result == NULL || work->account == NULL
-					? NULL
-					: th_work_host(work->account->api_url);
+	row->host = result == NULL ? NULL : host_of(work);
 	row->total_ms = result == NULL ? -1 : result->total_ms;
 	row->retry_at = retry_at;
 	work->history = lappend(work->history, row);

@@ -13,6 +13,7 @@
 #include "platform/platform.h"
 #include "store/history.h"
 #include "store/meeting.h"
+#include "store/visit.h"
 
 /* Calls one look may lead to, at most; a look that wants more is settled and looks again. */
 #define TH_WORK_MAX_CALLS 100
@@ -31,7 +32,8 @@ typedef enum ThPurpose
 	TH_PURPOSE_ADOPT, /* a create's outcome is not known: look first */
 	TH_PURPOSE_UPDATE,
 	TH_PURPOSE_DELETE,
-	TH_PURPOSE_ASK /* a backend waits for the answer */
+	TH_PURPOSE_VISIT, /* has it ended? */
+	TH_PURPOSE_ASK    /* a backend waits for the answer */
 } ThPurpose;
 
 /* What the works of one claim share; goes with the last of them. */
@@ -47,8 +49,10 @@ typedef struct ThWork
 	MemoryContext context; /* everything of this work; its own */
 	ThBatch *batch;        /* where subject lies, or NULL */
 	ThWorkState state;
-	ThJob job;                 /* unused for asks */
-	ThMeetingSubject *subject; /* of a meeting job, else NULL */
+	ThJob job;                       /* unused for asks */
+	ThMeetingSubject *subject;       /* of a meeting job, else NULL */
+	ThVisitSubject *visit;           /* of a session job, else NULL */
+	struct ThCalendarWork *calendar; /* of a job about calendars, else NULL */
 
 	/* the call */
 	ThPurpose purpose;
@@ -74,6 +78,9 @@ typedef struct ThWork
 	const char *link_meeting_id;
 	const char *link_join_url;
 	bool is_created; /* target has a meeting id fresh from the vendor */
+	TimestampTz
+		run_started_at;       /* of a session's run that has ended, as asked */
+	TimestampTz run_ended_at; /* 0: nothing was learned */
 	bool is_dropped; /* somebody else owns the subject: settle nothing */
 	List *history;   /* ThHistory * */
 
@@ -88,6 +95,9 @@ typedef struct ThWork
 
 /* Name of the host a URL goes to, without port and path. Memory: current context. */
 extern char *th_work_host(const char *url);
+
+/* What the vendor calls what the present call is about, or NULL. */
+extern const char *th_work_meeting_id(const ThWork *work);
 
 /* Adds a row to the work's history. */
 extern void th_work_note(ThWork *work, TimestampTz at, const char *action,
