@@ -7,7 +7,6 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
-#include "utils/timeout.h"
 #include "utils/timestamp.h"
 
 #include "base/th_clock.h"
@@ -17,29 +16,26 @@
 #include "crypto/keyring.h"
 #include "flow/ask.h"
 #include "flow/meeting.h"
+#include "flow/visit.h"
+#include "store/calendar_sync.h"
 #include "store/environment.h"
 #include "store/history.h"
+#include "worker/calendar_run.h"
 #include "worker/cycle.h"
 #include "worker/expand.h"
+#include "worker/fall.h"
+#include "worker/grant.h"
 #include "worker/mailbox.h"
 #include "worker/pool.h"
+#include "worker/pool_line.h"
 #include "worker/run.h"
 #include "worker/settle.h"
+#include "worker/spread.h"
 #include "worker/transaction.h"
 #include "worker/wake.h"
 
-/* Works of one account kept in memory beyond its places; more go back to the queue. */
-#define WAITING_PER_PLACE 8
-#define WAITING_FLOOR 8
-
-/* Work sent back to the queue comes back no sooner. */
-#define MIN_RELEASE_US (250 * 1000)
-
 /* Near starts claimed although the memory is full of others. */
 #define NEAR_FLOOR 8
-
-/* Rows of housekeeping in one transaction. */
-#define AUDIT_BATCH 500
 
 /* How far left the next claim of each class has to look. */
 static TimestampTz watermarks[TH_PRIORITY_COUNT];
@@ -51,28 +47,42 @@ static int n_asks = 0;
 /* Works of the cycle under way, until its commit makes them real. */
 static List *fresh = NIL;
 
+/* This is a copy in which the mock answers: what came with it is left alone. */
+static bool is_mocked_copy = false;
+
+/* A work knew of an account: one was connected, here or where a dump is from. */
+static bool has_connected = false;
+
 /* The pool knows the account of a READY work; a work too many goes back. */
 static void
 place(ThWork *work, TimestampTz now)
 {
-	int waiting;
+	bool is_crowded;
 
+	if (work->state == TH_WORK_READY && work->calendar != NULL)
+	{
+		th_calendar_place(work, now);
+		return;
+	}
 	if (work->state != TH_WORK_READY || work->account == NULL ||
 		work->platform->answer != NULL)
 		return;
 	work->pool = th_pool_account(work->account, now);
-
-	/* near starts are kept out by near starts only */
-	waiting = work->job.priority == TH_PRIORITY_NEAR
-				  ? work->pool->waiting_near
-				  : work->pool->waiting + work->pool->placed;
+	is_crowded = th_pool_is_crowded(work->pool, work->job.priority);
 	if (work->ask != NULL)
 		return;
 	work->pool->placed++;
-	if (waiting >=
-		work->pool->max_in_flight * WAITING_PER_PLACE + WAITING_FLOOR)
-		th_work_later(work, now, th_pool_release_at(work, now + MIN_RELEASE_US),
-					  "waiting_for_place", NULL);
+	if (is_crowded)
+		th_spread_later(work, now);
+}
+
+/* Of a visit with a meeting that a vendor made: lost if the mock replaced it. */
+static bool
+came_with_copy(const ThWork *work)
+{
+	return is_mocked_copy && work->subject != NULL &&
+		   work->subject->session != NULL &&
+		   work->subject->session->account_id != 0;
 }
 
 /* Decides one job; an error in deciding is the work's own failure. */
@@ -89,14 +99,25 @@ decide(ThWork *work, TimestampTz now)
 									work->job.attempts - 1));
 		return;
 	}
-	if (work->job.kind != TH_JOB_MEETING)
+	if (work->subject == NULL && work->visit == NULL && work->calendar == NULL)
 	{
 		th_work_done(work);
 		return;
 	}
+	if (came_with_copy(work))
+	{
+		th_work_later(work, now, now + TH_HELD_RETRY_US,
+					  "environment_unconfirmed", NULL);
+		return;
+	}
 	PG_TRY();
 	{
-		th_meeting_decide(work, now);
+		if (work->calendar != NULL)
+			th_calendar_decide(work, now);
+		else if (work->visit != NULL)
+			th_visit_decide(work, now);
+		else
+			th_meeting_decide(work, now);
 	}
 	PG_CATCH();
 	{
@@ -112,12 +133,24 @@ decide(ThWork *work, TimestampTz now)
 	MemoryContextSwitchTo(old);
 }
 
+/* The last "n" of the fresh works. Memory: current context. */
+static ThWork **
+works_of(int n)
+{
+	ThWork **works = palloc_array(ThWork *, Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+		works[i] = list_nth(fresh, list_length(fresh) - n + i);
+	return works;
+}
+
 /* Makes works of claimed jobs. */
 static void
 take_jobs(const ThJob *jobs, int n, TimestampTz now)
 {
 	ThBatch *batch;
 	ThMeetingSubject *subjects;
+	ThVisitSubject *visits;
 	MemoryContext old;
 
 	if (n == 0)
@@ -136,15 +169,25 @@ take_jobs(const ThJob *jobs, int n, TimestampTz now)
 	}
 	old = MemoryContextSwitchTo(batch->context);
 	subjects = th_meeting_load(jobs, n);
+	visits = th_visit_load(jobs, n);
+	th_calendar_load(works_of(n), n, now);
 	MemoryContextSwitchTo(old);
 	for (int i = 0; i < n; i++)
 	{
 		ThWork *work = list_nth(fresh, list_length(fresh) - n + i);
 
 		work->subject = work->job.kind == TH_JOB_MEETING ? &subjects[i] : NULL;
+		work->visit = work->job.kind == TH_JOB_SESSION ? &visits[i] : NULL;
 		decide(work, now);
 		place(work, now);
 	}
+}
+
+static void
+forget_watermarks(void)
+{
+	for (int i = 0; i < TH_PRIORITY_COUNT; i++)
+		watermarks[i] = DT_NOBEGIN;
 }
 
 /*
@@ -179,7 +222,7 @@ static void
 claim_held(TimestampTz now, ThCycleReport *report)
 {
 	ThJob *jobs;
-	int n = th_job_claim_holds(th_guc_batch_size, now, &jobs);
+	int n = th_job_claim_inward(th_guc_batch_size, now, &jobs);
 
 	take_jobs(jobs, n, now);
 	report->claimed = n;
@@ -191,6 +234,7 @@ claim_all(bool is_full_scan, TimestampTz now, ThCycleReport *report)
 	int room = Max(th_guc_batch_size - th_run_ready(), 0);
 	int limit = Max(room, NEAR_FLOOR);
 	ThClaim classes[TH_PRIORITY_COUNT];
+	ThSpreadReport spread;
 	ThJob *jobs;
 	int n;
 
@@ -200,9 +244,17 @@ claim_all(bool is_full_scan, TimestampTz now, ThCycleReport *report)
 		classes[p].from = is_full_scan ? DT_NOBEGIN : watermarks[p];
 		classes[p].limit = p == TH_PRIORITY_NEAR ? limit : room;
 	}
+	th_spread_backlog(&classes[TH_PRIORITY_CREATE], now, &spread);
 	n = th_job_claim(classes, limit, now, &jobs);
-	report->is_more_due = room == 0 || n >= room;
+	report->is_more_due = room == 0 || n >= room || spread.is_cut;
+	report->next_due = spread.next_due;
+	if (spread.next_due != 0 && !spread.is_cut && room > spread.n_left)
+		/* the look before the claim went to the end */
+		classes[TH_PRIORITY_CREATE].limit++;
 	move_watermarks(classes, jobs, n, n == limit, now);
+	if (spread.is_cut)
+		watermarks[TH_PRIORITY_CREATE] =
+			spread.first_due - (TimestampTz) TH_WATERMARK_MARGIN_MS * 1000;
 	take_jobs(jobs, n, now);
 	report->claimed = n;
 }
@@ -229,9 +281,22 @@ th_cycle_refuse_mail(int sqlstate, const char *message, const char *hint)
 		th_mailbox_answer(&asks[--n_asks], sqlstate, message, hint);
 }
 
+/* Whoever asked looks at the rows for the rest of the answer. */
+static void
+take_sync(const ThAsk *ask, TimestampTz now)
+{
+	char *question = palloc(TH_MAILBOX_QUESTION);
+
+	if (!th_mailbox_question(ask, question))
+		return;
+	(void) th_sync_mark(ask->clinic_id, ask->subject_id,
+						strcmp(question, "confirm") == 0, false, now);
+	th_mailbox_answer(ask, 0, "", NULL);
+}
+
 /* Makes works of the questions taken. */
 static void
-take_asks(const char *held, TimestampTz now)
+take_asks(const char *held, TimestampTz now, ThCycleReport *report)
 {
 	while (n_asks > 0)
 	{
@@ -242,11 +307,24 @@ take_asks(const char *held, TimestampTz now)
 		/* who asked may have gone while the worker could not look */
 		if (!th_mailbox_is_wanted(&ask))
 			continue;
-		if (held != NULL)
+		/* the mock answers for video platforms, nobody grants access to it */
+		if (held != NULL && (!th_guc_mock || ask.kind == TH_ASK_OAUTH ||
+							 ask.kind == TH_ASK_SYNC))
 		{
 			th_mailbox_answer(&ask, ERRCODE_TH_OUTBOUND_HELD,
 							  psprintf("outward work is held: %s", held),
 							  "Look at telehealth.health.");
+			continue;
+		}
+		if (ask.kind == TH_ASK_OAUTH)
+		{
+			th_grant_begin(&ask, now);
+			continue;
+		}
+		if (ask.kind == TH_ASK_SYNC)
+		{
+			take_sync(&ask, now);
+			report->is_more_due = true;
 			continue;
 		}
 		work = th_run_new(NULL);
@@ -264,31 +342,53 @@ take_asks(const char *held, TimestampTz now)
 	}
 }
 
-/*
- * Whether work is held was asked before the claim. The rows of a restore may
- * have been committed in between: what was loaded since is asked about anew.
- */
-static void
-hold_fresh(TimestampTz now, ThCycleReport *report)
+/* True if the fresh works know of an account, be it there or not. */
+static bool
+is_account_named(void)
 {
-	const char *held = th_environment_held();
 	ListCell *cell;
 
-	if (held == NULL)
-		return;
-	strlcpy(report->held, held, sizeof(report->held));
 	foreach(cell, fresh)
 	{
-		ThWork *work = lfirst(cell);
+		const ThWork *work = lfirst(cell);
+		const ThMeetingSubject *subject = work->subject;
 
-		if (work->state == TH_WORK_READY && work->ask == NULL)
-			th_work_later(work, now, now + TH_HELD_RETRY_US, held, NULL);
+		/* a work about a calendar comes of a connection */
+		if (work->calendar != NULL)
+			return true;
+		if (subject != NULL &&
+			((subject->session != NULL && subject->session->account_id != 0) ||
+			 (subject->tombstone != NULL &&
+			  subject->tombstone->account_id != 0)))
+			return true;
 	}
+	return false;
+}
+
+/*
+ * Whether work is held was asked before the claim. The rows of a restore may
+ * have been committed in between, or some of them: what was decided on those
+ * must neither be sent nor written. True if the claim is not to be kept.
+ */
+static bool
+is_held_since(ThCycleReport *report)
+{
+	const char *held;
+
+	if (fresh == NIL)
+		return false;
+	if (th_guc_mock)
+		return th_environment_is_arriving();
+	has_connected = has_connected || is_account_named();
+	held = th_environment_held(has_connected);
+	if (held != NULL)
+		strlcpy(report->held, held, sizeof(report->held));
+	return held != NULL;
 }
 
 /* Commits the intents of creates; who lost the race drops the work. */
 static void
-begin_intents(void)
+begin_intents(TimestampTz now)
 {
 	int n = 0;
 	ThSession **sessions = palloc_array(ThSession *, list_length(fresh) + 1);
@@ -300,7 +400,8 @@ begin_intents(void)
 	{
 		ThWork *work = lfirst(cell);
 
-		if (work->state != TH_WORK_READY || !work->needs_begin)
+		if (work->state != TH_WORK_READY || !work->needs_begin ||
+			work->calendar != NULL)
 			continue;
 		sessions[n] = work->target;
 		claim_nos[n] = work->job.claim_no;
@@ -310,6 +411,7 @@ begin_intents(void)
 	for (int i = 0; i < n; i++)
 		if (sessions[i]->id == 0)
 			th_work_again(begun[i]);
+	th_calendar_begin(works_of(list_length(fresh)), list_length(fresh), now);
 }
 
 /* After commit: what was settled leaves, what was claimed goes to work. */
@@ -319,6 +421,7 @@ take_effect(ThWork **works, const bool *is_kept, int n)
 	ListCell *cell;
 
 	th_pool_saved();
+	th_grant_begun();
 	for (int i = 0; i < n; i++)
 		if (!is_kept[i])
 			th_run_settled(works[i]);
@@ -342,6 +445,7 @@ th_cycle_abort(void)
 	ListCell *cell;
 
 	th_expand_forget();
+	th_grant_abort();
 	foreach(cell, fresh)
 	{
 		ThWork *work = lfirst(cell);
@@ -361,6 +465,8 @@ th_cycle_abort(void)
 	}
 	list_free(fresh);
 	fresh = NIL;
+	/* what was claimed is due again, wherever the claim had got to */
+	forget_watermarks();
 }
 
 static bool
@@ -371,6 +477,31 @@ begin(const char *activity, ThCycleReport *report)
 	report->is_extension_gone = state == TH_EXTENSION_ABSENT;
 	report->is_version_wrong = state == TH_EXTENSION_OTHER_VERSION;
 	return state == TH_EXTENSION_READY;
+}
+
+/* Claims, and begins what was claimed; false if nothing of it is to be kept. */
+static bool
+claim(const char *held, bool is_full_scan, TimestampTz now,
+	  ThCycleReport *report)
+{
+	bool is_unconfirmed = held != NULL &&
+						  strcmp(held, "environment_unconfirmed") == 0;
+
+	/*
+	 * The mock is exempt, once all that belongs to a copy is there; calls that
+	 * leave are held where they start.
+	 */
+	is_mocked_copy = th_guc_mock && is_unconfirmed;
+	if (held != NULL &&
+		(!th_guc_mock || (is_unconfirmed && th_environment_is_arriving())))
+		claim_held(now, report);
+	else
+		claim_all(is_full_scan, now, report);
+	if (held == NULL && is_held_since(report))
+		return false;
+	take_asks(held, now, report);
+	begin_intents(now);
+	return true;
 }
 
 void
@@ -392,26 +523,21 @@ th_cycle_run(bool wants_claim, bool is_full_scan, ThCycleReport *report)
 		th_keyring_warm();
 	if (!begin("claim and settle", report))
 		return;
-	held = th_environment_held();
+	held = th_environment_held(has_connected);
 	strlcpy(report->held, held == NULL ? "" : held, sizeof(report->held));
 	TH_WAITPOINT("held_known");
 	th_settle_works(works, n, now, is_kept, &settled);
 	/* under settings that no longer hold nothing new is begun */
 	report->is_setting_changed = wants_claim &&
 								 th_transaction_is_setting_changed();
-	if (wants_claim && !report->is_setting_changed)
+	if (wants_claim && !report->is_setting_changed &&
+		!claim(held, is_full_scan, now, report))
 	{
-		/* the mock is exempt; calls that leave are held where they start */
-		if (th_guc_mock)
-			held = NULL;
-		if (held != NULL)
-			claim_held(now, report);
-		else
-			claim_all(is_full_scan, now, report);
-		take_asks(held, now);
-		if (fresh != NIL && held == NULL && !th_guc_mock)
-			hold_fresh(now, report);
-		begin_intents();
+		AbortCurrentTransaction();
+		th_cycle_abort();
+		MemoryContextSwitchTo(outer);
+		report->is_more_due = true;
+		return;
 	}
 	th_pool_save(now);
 	th_transaction_commit();
@@ -419,52 +545,12 @@ th_cycle_run(bool wants_claim, bool is_full_scan, ThCycleReport *report)
 	report->failed = settled.failed;
 	report->kept = settled.kept;
 	report->is_more_due |= settled.is_again;
-	report->next_due = settled.next_due;
+	if (settled.next_due != 0 &&
+		(report->next_due == 0 || settled.next_due < report->next_due))
+		report->next_due = settled.next_due;
 	TH_WAITPOINT("claimed");
 	take_effect(works, is_kept, n);
 	TH_WAITPOINT("settled");
-}
-
-bool
-th_cycle_settle_singly(void)
-{
-	MemoryContext outer = CurrentMemoryContext;
-	ThWork **works;
-	int n;
-
-	works = th_run_list_finished(&n);
-	for (int i = 0; i < n; i++)
-	{
-		ThCycleReport report;
-		ThSettleReport settled;
-		bool is_kept = false;
-
-		PG_TRY();
-		{
-			if (begin("settle", &report))
-			{
-				th_settle_works(&works[i], 1, th_clock_now(), &is_kept,
-								&settled);
-				th_transaction_commit();
-			}
-		}
-		PG_CATCH();
-		{
-			/* this one cannot be written: its lease runs out, its attempts count */
-			MemoryContextSwitchTo(outer);
-			EmitErrorReport();
-			FlushErrorState();
-			disable_all_timeouts(false);
-			AbortCurrentTransaction();
-			th_expand_forget();
-			is_kept = false;
-		}
-		PG_END_TRY();
-		MemoryContextSwitchTo(outer);
-		if (!is_kept)
-			th_run_settled(works[i]);
-	}
-	return n > 0;
 }
 
 void
@@ -473,85 +559,12 @@ th_cycle_start(ThCycleReport *report)
 	TimestampTz now = th_clock_now();
 
 	memset(report, 0, sizeof(*report));
-	for (int i = 0; i < TH_PRIORITY_COUNT; i++)
-		watermarks[i] = DT_NOBEGIN;
+	forget_watermarks();
 	if (!begin("start", report))
 		return;
 	(void) th_transaction_is_setting_changed();
-	th_job_recover(now);
+	th_job_recover(now, th_fall_was_pushed());
 	th_pool_init(now);
 	th_transaction_commit();
-}
-
-bool
-th_cycle_keep_history(void)
-{
-	ThCycleReport report;
-
-	/* tables are made and dropped: their locks go before the rest begins */
-	if (!begin("history", &report))
-		return false;
-	th_history_keep(th_clock_now());
-	th_transaction_commit();
-	return true;
-}
-
-bool
-th_cycle_chain_audit(bool *has_more)
-{
-	ThCycleReport report;
-
-	if (!begin("audit", &report))
-		return false;
-	*has_more = th_audit_chain(AUDIT_BATCH) == AUDIT_BATCH;
-	th_transaction_commit();
-	return true;
-}
-
-bool
-th_cycle_read_limits(void)
-{
-	ThCycleReport report;
-
-	if (!begin("limits", &report))
-		return false;
-	th_pool_read_limits();
-	th_transaction_commit();
-	return true;
-}
-
-void
-th_cycle_clock_set_back(int64 back_us)
-{
-	ThCycleReport report;
-
-	if (!begin("clock", &report))
-		return;
-	th_job_hasten(th_clock_now(), back_us);
-	th_transaction_commit();
-}
-
-void
-th_cycle_renew(void)
-{
-	TimestampTz now = th_clock_now();
-	TimestampTz lease = (TimestampTz) th_guc_lease_seconds * USECS_PER_SEC;
-	ThCycleReport report;
-	ThWork **works;
-	ThJob *jobs;
-	int n;
-	int n_old = 0;
-
-	works = th_run_list_open(&n);
-	jobs = palloc_array(ThJob, Max(n, 1));
-	for (int i = 0; i < n; i++)
-		if (works[i]->ask == NULL && works[i]->lease_until < now + lease / 2)
-			jobs[n_old++] = works[i]->job;
-	if (n_old == 0 || !begin("renew", &report))
-		return;
-	th_job_renew(jobs, n_old, now + lease);
-	th_transaction_commit();
-	for (int i = 0; i < n; i++)
-		if (works[i]->ask == NULL && works[i]->lease_until < now + lease / 2)
-			works[i]->lease_until = now + lease;
+	th_fall_forget();
 }

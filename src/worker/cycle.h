@@ -28,7 +28,8 @@ typedef struct ThCycleReport
 
 /*
  * Settles and claims in one transaction, and commits. After an error nothing
- * of it has happened; finished works stay for the next cycle.
+ * of it has happened; finished works stay for the next cycle. The same if a
+ * restore was committed under it: the next cycle knows that work is held.
  * Errors: any; the caller's boundary aborts.
  */
 extern void th_cycle_run(bool wants_claim, bool is_full_scan,
@@ -56,12 +57,14 @@ extern void th_cycle_start(ThCycleReport *report);
 
 /*
  * Housekeeping, each in a short transaction: partitions of job_history, the
- * audit chain (*has_more if not to its end), limits of vendors. False if the
- * library is of another version than the extension, or that is gone.
+ * audit chain (*has_more if not to its end), limits of vendors, accesses of
+ * feeds. False if the library is of another version than the extension, or
+ * that is gone.
  */
 extern bool th_cycle_keep_history(void);
 extern bool th_cycle_chain_audit(bool *has_more);
 extern bool th_cycle_read_limits(void);
+extern bool th_cycle_count_feeds(void);
 
 /* Moves what is due to be due as much earlier as the clock was set back. */
 extern void th_cycle_clock_set_back(int64 back_us);

@@ -27,16 +27,24 @@
 #include "http/waitset.h"
 #include "worker/cycle.h"
 #include "worker/dispatcher.h"
+#include "worker/fall.h"
+#include "worker/grant.h"
 #include "worker/housekeeping.h"
 #include "worker/leave.h"
 #include "worker/pool.h"
+#include "worker/pool_token.h"
 #include "worker/process.h"
 #include "worker/run.h"
 #include "worker/settle.h"
 #include "worker/slot.h"
+#include "worker/spread.h"
+#include "worker/transaction.h"
 
 /* Cycles that fail in a row before a clean process takes over. */
 #define MAX_FAILED_CYCLES 5
+
+/* ... which would not know what only this one does: a refresh token. */
+#define MAX_UNSAVED_CYCLES 600
 
 /* A claim that found nothing is not repeated sooner, however often we are woken. */
 #define EMPTY_CLAIM_MS 2
@@ -44,6 +52,9 @@
 /* With so many calls running, transactions are so far apart. */
 #define GATHER_CALLS 8
 #define GATHER_MS 10
+
+/* The same while more is due than accounts may be asked for. */
+#define GATHER_BACKLOG_MS 25
 
 /* A result whose row an application holds is tried again so often, ever slower. */
 #define KEPT_FIRST_MS 20
@@ -67,16 +78,34 @@ typedef struct Loop
 	bool wants_full_scan;
 	bool is_begun; /* the first transaction was possible */
 	int failed_cycles;
-	int n_kept; /* finished works whose rows applications hold */
+	int64 next_try_ms; /* no cycle before, since the last one failed */
+	int n_kept;        /* finished works whose rows applications hold */
 	int64 kept_wait_ms;
 	int64 next_kept_ms;
 	char held[96];
 } Loop;
 
+/* What the gateway shall do: the launcher cannot see this database's settings. */
+static void
+note_http(ThHttpWish *http)
+{
+	uint32 settings;
+
+	if (!th_transaction_settings(&settings))
+		return;
+	memset(http, 0, sizeof(*http));
+	http->port = th_guc_http_port;
+	http->workers = th_guc_http_workers;
+	strlcpy(http->listen, th_guc_http_listen, sizeof(http->listen));
+	http->settings = settings;
+	http->is_known = true;
+}
+
 /* What the phase is, for worker_status and pg_stat_activity. */
 static void
 enter_phase(Loop *loop, const char *phase)
 {
+	note_http(&loop->figures.http);
 	strlcpy(loop->figures.phase, phase, sizeof(loop->figures.phase));
 	loop->figures.in_flight = th_http_running(loop->engine);
 	loop->figures.waiting = th_run_ready();
@@ -121,10 +150,22 @@ note_due(Loop *loop, const ThCycleReport *report, bool has_claimed,
 static int64
 gather_ms(const Loop *loop, int64 now_ms)
 {
-	if (th_http_running(loop->engine) < GATHER_CALLS || loop->has_mail ||
+	bool is_backlog = th_spread_is_backlog();
+
+	if ((th_http_running(loop->engine) < GATHER_CALLS && !is_backlog) ||
+		loop->has_mail ||
 		(th_run_ready() == 0 && (loop->wants_claim || loop->is_more_due)))
 		return 0;
-	return Max(loop->last_cycle_ms + GATHER_MS - now_ms, 0);
+	return Max(loop->last_cycle_ms +
+				   (is_backlog ? GATHER_BACKLOG_MS : GATHER_MS) - now_ms,
+			   0);
+}
+
+/* Milliseconds until a cycle may be, whatever the reason for it. */
+static int64
+hold_ms(const Loop *loop, int64 now_ms)
+{
+	return Max(loop->next_try_ms - now_ms, gather_ms(loop, now_ms));
 }
 
 /* True if a result can be written now, as far as is known. */
@@ -166,7 +207,7 @@ cycle_ms(const Loop *loop, int64 now_ms)
 	if (loop->wants_claim || next_ms == 0)
 		limit = Min(limit,
 					Max(loop->last_empty_ms + EMPTY_CLAIM_MS - now_ms, 0));
-	return Max(limit, gather_ms(loop, now_ms));
+	return Max(limit, hold_ms(loop, now_ms));
 }
 
 /* Milliseconds the loop may wait now. */
@@ -176,6 +217,8 @@ wait_ms(const Loop *loop)
 	int64 limit = cycle_ms(loop, th_clock_monotonic_ms());
 	int http_ms = th_http_timeout_ms(loop->engine);
 	int start_ms = th_run_wait_ms(th_clock_now());
+	int grant_ms = th_grant_wait_ms();
+	int task_ms = th_housekeeping_wait_ms();
 
 	if (th_http_has_next(loop->engine))
 		return 0;
@@ -183,6 +226,10 @@ wait_ms(const Loop *loop)
 		limit = Min(limit, http_ms);
 	if (start_ms >= 0)
 		limit = Min(limit, start_ms);
+	if (grant_ms >= 0)
+		limit = Min(limit, grant_ms);
+	if (task_ms >= 0)
+		limit = Min(limit, task_ms);
 	return (int) limit;
 }
 
@@ -279,7 +326,7 @@ run_cycle(Loop *loop)
 	TimestampTz started_at = th_clock_now();
 	ThCycleReport report;
 
-	if (gather_ms(loop, now_ms) > 0 ||
+	if (hold_ms(loop, now_ms) > 0 ||
 		(!wants_claim && !has_to_settle(loop, now_ms) && !th_pool_is_dirty()))
 		return;
 	enter_phase(loop, wants_claim ? "claim" : "settle");
@@ -360,9 +407,12 @@ turn(Loop *loop)
 	th_run_start(loop->held[0] == '\0' ? NULL : loop->held, th_clock_now());
 	/* what was started is on its way while the answers are written down */
 	th_http_drive(loop->engine);
+	if (th_grant_settle())
+		loop->wants_claim = true;
 	/* first: a clock set forward must not end the leases of what runs */
 	th_cycle_renew();
 	run_cycle(loop);
+	th_grant_start(loop->held[0] == '\0' ? NULL : loop->held);
 	th_run_start(loop->held[0] == '\0' ? NULL : loop->held, th_clock_now());
 	th_http_drive(loop->engine);
 	th_housekeeping_run(loop->figures.tasks, loop->engine);
@@ -387,15 +437,17 @@ recover(Loop *loop)
 			sizeof(loop->figures.last_sqlstate));
 	th_cycle_abort();
 	th_settle_failed();
-	if (++loop->failed_cycles >= MAX_FAILED_CYCLES)
+	if (++loop->failed_cycles >=
+		(th_pool_is_unsaved() ? MAX_UNSAVED_CYCLES : MAX_FAILED_CYCLES))
 		proc_exit(1);
-	if (th_cycle_settle_singly())
+	if (th_cycle_settle_singly() && !th_pool_is_dirty())
 		return;
 
-	/* the reason is elsewhere: do not spin */
+	/* the reason is elsewhere: do not spin, whoever wakes us */
 	loop->wants_claim = false;
 	loop->next_due = 0;
 	loop->next_poll_ms = th_clock_monotonic_ms() + th_guc_poll_interval_ms;
+	loop->next_try_ms = loop->next_poll_ms;
 }
 
 static void
@@ -410,6 +462,7 @@ start(Loop *loop)
 	MemoryContextSwitchTo(loop->context);
 	loop->wait_event = th_compat_wait_event("TelehealthNetwork");
 	th_run_init();
+	th_fall_watch();
 	begin_work(loop, &report);
 	th_slot_set_present();
 	loop->engine = th_http_engine();

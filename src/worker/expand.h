@@ -1,6 +1,7 @@
 /*
  * expand.h
  *	  Jobs of providers, patients and clinics: their visits to come are marked.
+ *	  Jobs of series: the visits that the horizon has reached are made.
  */
 #ifndef TH_WORKER_EXPAND_H
 #define TH_WORKER_EXPAND_H

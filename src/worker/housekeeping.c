@@ -14,11 +14,21 @@
 #include "base/th_guc.h"
 #include "worker/cycle.h"
 #include "worker/housekeeping.h"
+#include "worker/match.h"
 #include "worker/slot.h"
+#include "worker/visits.h"
 
 #define HOUSEKEEPING_MS 10000
 
+/*
+ * Sessions that were left unmarked are looked for no sooner after the last
+ * time. While many events wait, a look takes time: at most a fifth of ours.
+ */
+#define UNMARKED_MS 50
+#define UNMARKED_PAUSES 4
+
 static int64 next_ms[TH_TASK_COUNT]; /* monotonic */
+static int64 next_unmarked_ms = 0;
 
 static int
 interval_ms(ThTask task)
@@ -66,6 +76,22 @@ th_housekeeping_done(ThTaskTimes *task, int every_ms)
 	task->due_ms = th_clock_monotonic_ms() + every_ms;
 }
 
+/* Sessions are looked for; the next time not at once. */
+static bool
+look_for_unmarked(bool *has_more)
+{
+	int64 begin_ms = th_clock_monotonic_ms();
+	bool is_done;
+	int64 end_ms;
+
+	next_unmarked_ms = begin_ms + UNMARKED_MS;
+	is_done = th_visits_sweep(has_more);
+	end_ms = th_clock_monotonic_ms();
+	next_unmarked_ms = end_ms +
+					   Max((end_ms - begin_ms) * UNMARKED_PAUSES, UNMARKED_MS);
+	return is_done;
+}
+
 /* False if it could not be done now; *has_more if it is not at its end. */
 static bool
 run_task(ThTask task, ThHttpEngine *engine, bool *has_more)
@@ -81,6 +107,12 @@ run_task(ThTask task, ThHttpEngine *engine, bool *has_more)
 			return th_cycle_chain_audit(has_more);
 		case TH_TASK_VENDOR_LIMITS:
 			return th_cycle_read_limits();
+		case TH_TASK_FEEDS:
+			return th_cycle_count_feeds();
+		case TH_TASK_EVENTS:
+			return th_match_sweep(has_more);
+		case TH_TASK_VISITS:
+			return look_for_unmarked(has_more);
 		case TH_TASK_CONNECTIONS:
 			th_http_trim(engine);
 			return true;
@@ -88,11 +120,21 @@ run_task(ThTask task, ThHttpEngine *engine, bool *has_more)
 	return false;
 }
 
+int
+th_housekeeping_wait_ms(void)
+{
+	if (!th_slot_has_unmarked())
+		return -1;
+	return (int) Max(next_unmarked_ms - th_clock_monotonic_ms(), 0);
+}
+
 void
 th_housekeeping_run(ThTaskTimes *tasks, ThHttpEngine *engine)
 {
 	int64 now_ms = th_clock_monotonic_ms();
 
+	if (now_ms >= next_unmarked_ms && th_slot_take_unmarked())
+		next_ms[TH_TASK_VISITS] = now_ms;
 	for (ThTask task = TH_TASK_HISTORY; task < TH_TASK_COUNT; task++)
 	{
 		bool has_more = false;

@@ -15,6 +15,9 @@ extern void th_housekeeping_start(ThTaskTimes *tasks);
 /* Notes that a task was done, and that it is due again in "every_ms". Never throws. */
 extern void th_housekeeping_done(ThTaskTimes *task, int every_ms);
 
+/* Milliseconds until sessions that were left unmarked are looked for; -1 if there are none. Never throws. */
+extern int th_housekeeping_wait_ms(void);
+
 /*
  * Runs what is due but claims and full scans, which are the loop's own.
  * Errors: any; that task is tried again an interval later.

@@ -30,6 +30,8 @@
 #include "base/th_clock.h"
 #include "base/th_guc.h"
 #include "worker/database_list.h"
+#include "worker/fall.h"
+#include "worker/launch_gateway.h"
 #include "worker/launcher.h"
 #include "worker/process.h"
 #include "worker/slot_control.h"
@@ -343,8 +345,8 @@ note_no_place(Served *entry, int64 now)
 						entry->database),
 				 errdetail("All background worker places are in use."),
 				 errhint("Raise max_worker_processes. telehealth needs one for "
-						 "itself and one for each database that has the "
-						 "extension.")));
+						 "itself, one for each database that has the "
+						 "extension, and one for each gateway process.")));
 }
 
 static void
@@ -420,6 +422,7 @@ next_turn(int64 now)
 	HASH_SEQ_STATUS sequence;
 	Served *entry;
 
+	next = Min(next, Max(th_launch_gateway_next(now), now));
 	if (no_place_until_ms > now)
 		next = Min(next, no_place_until_ms);
 	hash_seq_init(&sequence, served);
@@ -447,6 +450,7 @@ turn(void)
 	review(now);
 	start_missing(true, now);
 	start_missing(false, now);
+	th_launch_gateway_turn(now);
 }
 
 static void
@@ -482,6 +486,8 @@ prepare(void)
 
 	on_shmem_exit(leave_callback, (Datum) 0);
 	th_slot_enter_launcher();
+	th_launch_gateway_init(life_context);
+	th_fall_sweep();
 }
 
 void

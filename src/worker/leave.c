@@ -15,13 +15,19 @@
 #include "base/th_clock.h"
 #include "http/multi.h"
 #include "worker/cycle.h"
+#include "worker/grant.h"
 #include "worker/leave.h"
+#include "worker/pool.h"
+#include "worker/pool_token.h"
 #include "worker/process.h"
 #include "worker/run.h"
 #include "worker/slot.h"
 
 /* How long running calls may still end. */
 #define DRAIN_MS 300
+
+/* ... and more, if an answer lost would end a grant. */
+#define GRANT_DRAIN_MS 350
 
 /* What the wall clock may lose against the other between two turns. */
 #define CLOCK_STEP_US USECS_PER_SEC
@@ -35,6 +41,8 @@ drain(void)
 	ThHttpEngine *engine = th_http_engine();
 	ThCycleReport report;
 
+	if (th_pool_is_refreshing() || th_grant_running() > 0)
+		deadline += GRANT_DRAIN_MS;
 	while (th_http_running(engine) > 0 && th_clock_monotonic_ms() < deadline)
 	{
 		(void) WaitLatchOrSocket(MyLatch,
@@ -46,8 +54,9 @@ drain(void)
 		th_run_collect(th_clock_now());
 	}
 	th_run_abandon(th_clock_now());
-	if (th_run_finished() > 0)
+	if (th_run_finished() > 0 || th_pool_is_dirty())
 		th_cycle_run(false, false, &report);
+	(void) th_grant_settle();
 }
 
 void

@@ -95,7 +95,7 @@ give_up_callback(int code, Datum arg)
 }
 
 static bool
-try_post(ThAsk *ask)
+try_post(ThAsk *ask, const char *question)
 {
 	int i;
 
@@ -114,7 +114,10 @@ try_post(ThAsk *ask)
 		entry->kind = ask->kind;
 		entry->clinic_id = ask->clinic_id;
 		entry->subject_id = ask->subject_id;
+		entry->poster = MyProcPid;
 		entry->sqlstate = 0;
+		strlcpy(th_shared->mail_text[i].question,
+				question == NULL ? "" : question, TH_MAILBOX_QUESTION);
 		break;
 	}
 	LWLockRelease(th_mail_lock);
@@ -183,10 +186,10 @@ next_slice(int64 deadline)
 }
 
 static void
-post(ThAsk *ask, int64 deadline)
+post(ThAsk *ask, const char *question, int64 deadline)
 {
 	ConditionVariablePrepareToSleep(&th_shared->mail_freed);
-	while (!try_post(ask))
+	while (!try_post(ask, question))
 	{
 		require_served();
 		(void) ConditionVariableTimedSleep(&th_shared->mail_freed,
@@ -214,7 +217,7 @@ collect(ThAsk *ask, int64 deadline, Answer *answer)
 
 char *
 th_mailbox_ask(ThAskKind kind, int64 clinic_id, int64 subject_id,
-			   long timeout_ms)
+			   const char *question, long timeout_ms)
 {
 	int64 deadline = th_clock_monotonic_ms() + timeout_ms;
 	ThAsk ask = { 0 };
@@ -229,7 +232,7 @@ th_mailbox_ask(ThAskKind kind, int64 clinic_id, int64 subject_id,
 	/* Also when the session is terminated while it waits. */
 	PG_ENSURE_ERROR_CLEANUP(give_up_callback, PointerGetDatum(&ask));
 	{
-		post(&ask, deadline);
+		post(&ask, question, deadline);
 		collect(&ask, deadline, &answer);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(give_up_callback, PointerGetDatum(&ask));
@@ -240,6 +243,68 @@ th_mailbox_ask(ThAskKind kind, int64 clinic_id, int64 subject_id,
 				 answer.text->hint[0] != '\0' ? errhint("%s", answer.text->hint)
 											  : 0));
 	return answer.text->reply;
+}
+
+/* ---- a process that must not wait ---- */
+
+/* Nothing of ours outlives us. */
+static void
+give_up_all(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
+{
+	LWLockAcquire(th_mail_lock, LW_EXCLUSIVE);
+	for (int i = 0; i < TH_MAILBOX_ENTRIES; i++)
+	{
+		if (th_shared->mail[i].state != TH_MAIL_FREE &&
+			th_shared->mail[i].poster == MyProcPid)
+			wipe(i);
+	}
+	LWLockRelease(th_mail_lock);
+	ConditionVariableBroadcast(&th_shared->mail_freed);
+}
+
+bool
+th_mailbox_post(ThAsk *ask, const char *question)
+{
+	static bool is_watched = false;
+
+	ask->number = 0;
+	if (!is_watched && th_shared != NULL)
+	{
+		before_shmem_exit(give_up_all, (Datum) 0);
+		is_watched = true;
+	}
+	if (strlen(question) >= TH_MAILBOX_QUESTION || !is_served() ||
+		!try_post(ask, question))
+		return false;
+	th_slot_nudge(MyDatabaseId);
+	return true;
+}
+
+ThMailOutcome
+th_mailbox_poll(ThAsk *ask, int *sqlstate)
+{
+	ThMailEntry *entry = &th_shared->mail[ask->ticket];
+	bool is_answered;
+
+	*sqlstate = 0;
+	LWLockAcquire(th_mail_lock, LW_SHARED);
+	is_answered = is_of(entry, ask) && entry->state == TH_MAIL_ANSWERED;
+	if (is_answered)
+		*sqlstate = entry->sqlstate;
+	LWLockRelease(th_mail_lock);
+
+	if (is_answered)
+	{
+		give_up(ask);
+		return TH_MAIL_DONE;
+	}
+	return is_served() ? TH_MAIL_PENDING : TH_MAIL_UNSERVED;
+}
+
+void
+th_mailbox_give_up(ThAsk *ask)
+{
+	give_up(ask);
 }
 
 /* ---- the dispatcher ---- */
@@ -273,6 +338,20 @@ th_mailbox_take(ThAsk *ask)
 	}
 	LWLockRelease(th_mail_lock);
 	return oldest != NULL;
+}
+
+bool
+th_mailbox_question(const ThAsk *ask, char *out)
+{
+	bool is_wanted;
+
+	LWLockAcquire(th_mail_lock, LW_SHARED);
+	is_wanted = is_of(&th_shared->mail[ask->ticket], ask);
+	if (is_wanted)
+		memcpy(out, th_shared->mail_text[ask->ticket].question,
+			   TH_MAILBOX_QUESTION);
+	LWLockRelease(th_mail_lock);
+	return is_wanted;
 }
 
 void

@@ -11,11 +11,14 @@
 
 #define TH_MAILBOX_ENTRIES 32
 #define TH_MAILBOX_REPLY 8192
+#define TH_MAILBOX_QUESTION 4096
 
 typedef enum ThAskKind
 {
-	TH_ASK_START_URL,    /* subject: session id; reply: the URL */
-	TH_ASK_CHECK_ACCOUNT /* subject: account id; reply: JSON array of checks */
+	TH_ASK_START_URL,     /* subject: session id; reply: the URL */
+	TH_ASK_CHECK_ACCOUNT, /* subject: account id; reply: JSON array of checks */
+	TH_ASK_OAUTH, /* subject: oauth_state id; question: the code; reply: id */
+	TH_ASK_SYNC /* subject: provider id; question: NULL or "confirm"; marks pulls */
 } ThAskKind;
 
 typedef struct ThAsk
@@ -27,9 +30,17 @@ typedef struct ThAsk
 	int64 subject_id;
 } ThAsk;
 
+/* What a look for an answer finds. */
+typedef enum ThMailOutcome
+{
+	TH_MAIL_PENDING,
+	TH_MAIL_DONE,    /* *sqlstate 0: as wished */
+	TH_MAIL_UNSERVED /* nobody is there to answer */
+} ThMailOutcome;
+
 /*
  * Backend side: posts the question, wakes the dispatcher, waits. The caller
- * has checked the user's rights.
+ * has checked the user's rights. "question" may be NULL.
  * Result: reply text in wiped memory of the current context.
  * Errors: 55000 "telehealth worker is not running in this database" (hint),
  * 55000 outbound held, 57014/57P01 as usual, 08006 or the SQLSTATE the
@@ -37,10 +48,27 @@ typedef struct ThAsk
  * ERRCODE_CONNECTION_FAILURE "the video platform did not answer in time".
  */
 extern char *th_mailbox_ask(ThAskKind kind, int64 clinic_id, int64 subject_id,
-							long timeout_ms);
+							const char *question, long timeout_ms);
+
+/*
+ * The same for a process that must not wait: posts, without a question that
+ * is too long or when there is no place or nobody to answer (false); then
+ * looks now and then. The poster gives up what it does not wait for any more.
+ * Where: outside any LWLock. Errors: none but out of memory.
+ */
+extern bool th_mailbox_post(ThAsk *ask, const char *question);
+extern ThMailOutcome th_mailbox_poll(ThAsk *ask, int *sqlstate);
+extern void th_mailbox_give_up(ThAsk *ask);
 
 /* Dispatcher side: takes the next open question; false if none. Never throws. */
 extern bool th_mailbox_take(ThAsk *ask);
+
+/*
+ * Dispatcher side: the text of a question into "out" of TH_MAILBOX_QUESTION
+ * bytes; false if nobody waits any more. It stays for a successor until
+ * whoever asked frees it. Never throws.
+ */
+extern bool th_mailbox_question(const ThAsk *ask, char *out);
 
 /*
  * Dispatcher side: opens again what a predecessor in this database had taken

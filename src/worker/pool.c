@@ -19,21 +19,18 @@
 #include "crypto/token.h"
 #include "flow/credential.h"
 #include "json/json_read.h"
+#include "worker/calendar_pool.h"
 #include "worker/pool.h"
+#include "worker/pool_line.h"
 #include "worker/pool_quota.h"
+#include "worker/pool_token.h"
 
-/* Connections to a host that fail in a row before it is left alone. */
-#define ORIGIN_FAILURES 3
 #define MAX_ORIGIN_PAUSE_MS 30000
 
 /* After a refusal that does not say when to come back. */
 #define MIN_REFUSAL_MS 1000
 
-/* Waits longer than this are not spread along the account's rate. */
-#define MAX_HORIZON (60 * USECS_PER_SEC)
-
-/* A learned rate never falls below this, and grows back by a tenth a second. */
-#define MIN_RATE 0.5
+/* A learned rate grows back by a tenth a second. */
 #define RECOVERY_PER_SECOND 0.1
 
 /* A stored token is taken up only while it has so long to live. */
@@ -52,8 +49,8 @@ th_pool_init(TimestampTz now)
 	th_pool_quota_init(now);
 }
 
-static ThOrigin *
-find_origin(const char *url)
+ThOrigin *
+th_pool_origin(const char *url)
 {
 	char *name = url == NULL ? NULL : th_http_origin(url);
 	MemoryContext old;
@@ -77,8 +74,8 @@ find_origin(const char *url)
 }
 
 /* A new bucket is full; a changed one keeps what a refusal has taught it. */
-static void
-set_base(ThBucket *bucket, double base)
+void
+th_pool_set_base(ThBucket *bucket, double base)
 {
 	if (bucket->base == 0)
 	{
@@ -91,8 +88,8 @@ set_base(ThBucket *bucket, double base)
 	bucket->filled = Min(bucket->filled, base);
 }
 
-static ThPoolAccount *
-find_account(int64 clinic_id, int64 id)
+ThPoolAccount *
+th_pool_find(int64 clinic_id, int64 id)
 {
 	ListCell *cell;
 
@@ -114,6 +111,8 @@ fingerprint_of(const ThPoolAccount *account)
 	uint64 fingerprint;
 	uint64 sum = 0;
 
+	if (th_pool_refresh_token(account) != NULL)
+		return 0; /* an app may serve the users of many databases */
 	for (int i = 0; i < account->n_credentials; i++)
 	{
 		const ThCredential *c = &account->credentials[i];
@@ -135,10 +134,12 @@ read_limits(ThPoolAccount *account)
 {
 	const char *vendor = account->platform->name;
 
-	set_base(&account->light,
-			 (double) th_vendor_limit(vendor, "light_per_second", 1000));
-	set_base(&account->medium,
-			 (double) th_vendor_limit(vendor, "medium_per_second", 1000));
+	th_pool_set_base(&account->light,
+					 (double) th_vendor_limit(vendor, "light_per_second",
+											  1000));
+	th_pool_set_base(&account->medium,
+					 (double) th_vendor_limit(vendor, "medium_per_second",
+											  1000));
 	account->max_in_flight = (int) th_vendor_limit(vendor,
 												   "concurrent_requests", 1000);
 	account->daily_limit = th_vendor_limit(vendor, "host_writes_per_day", 0);
@@ -161,7 +162,7 @@ close_account(ThPoolAccount *account)
 	account->n_credentials = 0;
 	account->credentials = NULL;
 	account->token_state = TH_TOKEN_NONE;
-	account->token = account->scopes = NULL;
+	account->token = account->scopes = account->rotated_from = NULL;
 	account->api_url = account->token_url = NULL;
 	account->note_error = account->note_scope = NULL;
 	account->is_noted = account->is_token_dirty = account->is_refused = false;
@@ -250,8 +251,8 @@ take_settings(ThPoolAccount *account, const ThAccount *row)
 		account->token_url =
 			MemoryContextStrdup(account->context,
 								row->token_url == NULL ? "" : row->token_url);
-		account->origin = find_origin(account->api_url);
-		account->token_origin = find_origin(account->token_url);
+		account->origin = th_pool_origin(account->api_url);
+		account->token_origin = th_pool_origin(account->token_url);
 
 		/* what another address refused says nothing of this one */
 		if (account->token_state == TH_TOKEN_REFUSED &&
@@ -267,7 +268,7 @@ take_settings(ThPoolAccount *account, const ThAccount *row)
 ThPoolAccount *
 th_pool_account(const ThAccount *row, TimestampTz now)
 {
-	ThPoolAccount *account = find_account(row->clinic_id, row->id);
+	ThPoolAccount *account = th_pool_find(row->clinic_id, row->id);
 	bool is_new = account == NULL;
 
 	if (is_new)
@@ -275,9 +276,8 @@ th_pool_account(const ThAccount *row, TimestampTz now)
 	if (is_new || account->connected_at != row->connected_at ||
 		(account->is_key_missing && account->refused_until <= now))
 	{
-		bool is_fetching = account->token_state == TH_TOKEN_FETCHING;
-
-		if (is_fetching)
+		if (account->token_state == TH_TOKEN_FETCHING ||
+			account->token_state == TH_TOKEN_UNSAVED)
 			return account; /* its answer belongs to the old credentials */
 		/* an error on the way leaves an account that is opened again */
 		account->connected_at = 0;
@@ -305,8 +305,8 @@ bucket_of(const ThWork *work)
 			   : &work->pool->medium;
 }
 
-static void
-fill(ThBucket *bucket)
+void
+th_pool_fill(ThBucket *bucket)
 {
 	int64 now_ms = th_clock_monotonic_ms();
 	double seconds = (now_ms - bucket->filled_at_ms) / 1000.0;
@@ -351,7 +351,7 @@ th_pool_not_before(const ThWork *work, TimestampTz now, const char **why)
 			at = quota;
 		}
 	}
-	fill(bucket);
+	th_pool_fill(bucket);
 	if (at == now && bucket->filled < 1.0)
 		at = now + (TimestampTz) ((1.0 - bucket->filled) / bucket->rate *
 								  USECS_PER_SEC);
@@ -365,7 +365,7 @@ th_pool_has_room(const ThWork *work)
 
 	if (account == NULL)
 		return true;
-	if (account->origin->failures >= ORIGIN_FAILURES &&
+	if (account->origin->failures >= TH_POOL_ORIGIN_FAILURES &&
 		account->origin->in_flight > 0)
 		return false; /* one probe at a time */
 	return account->in_flight < account->max_in_flight &&
@@ -378,7 +378,7 @@ th_pool_started(ThWork *work, TimestampTz now)
 	ThPoolAccount *account = work->pool;
 	ThBucket *bucket = bucket_of(work);
 
-	fill(bucket);
+	th_pool_fill(bucket);
 	bucket->filled -= 1.0;
 	account->in_flight++;
 	work->origin = account->origin;
@@ -389,8 +389,9 @@ th_pool_started(ThWork *work, TimestampTz now)
 }
 
 /* A host that cannot be reached is left alone, longer each time. */
-static void
-judge_origin(ThOrigin *origin, const ThHttpResult *result, TimestampTz now)
+void
+th_pool_judge_origin(ThOrigin *origin, const ThHttpResult *result,
+					 TimestampTz now)
 {
 	int64 pause_ms;
 
@@ -406,13 +407,16 @@ judge_origin(ThOrigin *origin, const ThHttpResult *result, TimestampTz now)
 		default:
 			origin->failures = 0;
 			origin->open_until = 0;
+			origin->answered_at = now;
 			return;
 	}
 
 	/* calls that were under way together fail together: that is one failure */
-	if (origin->open_until > now || ++origin->failures < ORIGIN_FAILURES)
+	if (origin->open_until > now ||
+		++origin->failures < TH_POOL_ORIGIN_FAILURES)
 		return;
-	pause_ms = (int64) 1000 << Min(origin->failures - ORIGIN_FAILURES, 5);
+	pause_ms = (int64) 1000
+			   << Min(origin->failures - TH_POOL_ORIGIN_FAILURES, 5);
 	pause_ms = Min(pause_ms, MAX_ORIGIN_PAUSE_MS);
 	pause_ms = pause_ms / 2 +
 			   (int64) (pg_prng_double(&pg_global_prng_state) * pause_ms / 2);
@@ -432,7 +436,7 @@ learn(ThWork *work, ThMeetingAnswer *answer, TimestampTz now)
 	if (answer->verdict == TH_VERDICT_RATE_LIMITED)
 	{
 		if (bucket->until <= now)
-			bucket->rate = Max(MIN_RATE, bucket->rate / 2);
+			bucket->rate = Max(TH_POOL_MIN_RATE, bucket->rate / 2);
 		bucket->filled = 0;
 		bucket->until = Max(bucket->until, Max(answer->retry_at, earliest));
 		answer->retry_at = th_pool_release_at(work, bucket->until);
@@ -456,7 +460,7 @@ th_pool_ended(ThWork *work, const ThMeetingAnswer *answer,
 
 	account->in_flight--;
 	work->origin->in_flight--;
-	judge_origin(work->origin, result, now);
+	th_pool_judge_origin(work->origin, result, now);
 	learn(work, unconstify(ThMeetingAnswer *, answer), now);
 	if (answer->verdict == TH_VERDICT_SCOPE_MISSING ||
 		answer->verdict == TH_VERDICT_CREDENTIALS)
@@ -491,38 +495,7 @@ th_pool_read_limits(void)
 
 	foreach(cell, accounts)
 		read_limits(lfirst(cell));
-}
-
-/* When the visit of a work comes near; DT_NOEND if that is over, or never. */
-static TimestampTz
-near_at(const ThWork *work, TimestampTz now)
-{
-	TimestampTz at;
-
-	if (work->ask != NULL || work->subject == NULL ||
-		!work->subject->appointment.exists)
-		return DT_NOEND;
-	at = work->subject->appointment.starts_at -
-		 TH_NEAR_MINUTES * USECS_PER_MINUTE;
-	return at > now ? at : DT_NOEND;
-}
-
-TimestampTz
-th_pool_release_at(const ThWork *work, TimestampTz from)
-{
-	ThPoolAccount *account = work->pool;
-	TimestampTz now = th_clock_now();
-	bool is_near = work->ask == NULL &&
-				   th_work_priority(work, now) == TH_PRIORITY_NEAR;
-	TimestampTz *horizon = &account->horizons[is_near ? 1 : 0];
-	double rate = Max(Min(account->medium.rate, account->light.rate), MIN_RATE);
-
-	/* a near start has places, a rate and a part of the quota of its own */
-	if (from > now + MAX_HORIZON)
-		/* a wait for tomorrow must not hold back what may go on today */
-		return Min(from, near_at(work, now));
-	*horizon = Max(*horizon, from) + (TimestampTz) (USECS_PER_SEC / rate);
-	return Min(*horizon, near_at(work, now));
+	th_calendar_pool_tidy(th_clock_now());
 }
 
 void
@@ -535,17 +508,14 @@ th_pool_save(TimestampTz now)
 		ThPoolAccount *account = lfirst(cell);
 
 		if (account->is_token_dirty)
-			th_credential_store_token(account->clinic_id, account->id,
-									  account->connected_at, account->token,
-									  account->scopes,
-									  account->token_expires_at,
-									  account->skew_ms);
+			th_pool_save_token(account);
 		if (account->is_noted)
 			th_account_note(account->clinic_id, account->id,
 							account->connected_at, account->note_status,
 							account->note_error, account->note_scope,
 							account->is_refused);
 	}
+	th_calendar_pool_save(now);
 	th_pool_quota_save(now);
 }
 
@@ -558,9 +528,10 @@ th_pool_saved(void)
 	{
 		ThPoolAccount *account = lfirst(cell);
 
-		account->is_token_dirty = false;
+		th_pool_token_saved(account);
 		account->is_noted = false;
 	}
+	th_calendar_pool_saved();
 	th_pool_quota_saved();
 }
 
@@ -592,5 +563,5 @@ th_pool_is_dirty(void)
 		if (account->is_token_dirty || account->is_noted)
 			return true;
 	}
-	return false;
+	return th_calendar_pool_is_dirty();
 }

@@ -9,32 +9,18 @@
 #define TH_WORKER_POOL_H
 
 #include "flow/work.h"
+#include "worker/pool_rate.h"
+
+#define TH_POOL_MIN_RATE 0.5 /* a learned rate never falls below it */
 
 typedef enum ThTokenState
 {
 	TH_TOKEN_NONE, /* to be fetched when somebody needs it */
 	TH_TOKEN_FETCHING,
+	TH_TOKEN_UNSAVED, /* not used before the refresh token that came with it is committed */
 	TH_TOKEN_READY,
 	TH_TOKEN_REFUSED /* not before refused_until */
 } ThTokenState;
-
-typedef struct ThBucket
-{
-	double base; /* calls a second that the vendor is said to allow */
-	double rate; /* learned: halved by each refusal, recovering */
-	double filled;
-	int64 filled_at_ms; /* monotonic */
-	TimestampTz until;  /* nothing before: refusal of this class */
-} ThBucket;
-
-/* A remote host and port. */
-typedef struct ThOrigin
-{
-	char *name;
-	int in_flight;
-	int failures;           /* connections that failed in a row */
-	TimestampTz open_until; /* nothing but one probe before */
-} ThOrigin;
 
 typedef struct ThPoolAccount
 {
@@ -57,14 +43,17 @@ typedef struct ThPoolAccount
 	ThTokenState token_state;
 	char *token;
 	char *scopes;
+	char *subject;                /* that came with it, or NULL */
 	uint32 token_no;              /* raised by each new token */
 	TimestampTz token_expires_at; /* by the vendor's clock */
 	int skew_ms;                  /* what that is ahead of ours */
 	TimestampTz token_until;      /* by ours: not used any more */
 	int token_failures;           /* requests for one that failed in a row */
 	bool is_token_dirty;          /* to be stored at the next settle */
-	TimestampTz renewals[2];      /* forced by a 401, latest first */
-	ThMeetingAnswer refusal;      /* why REFUSED */
+	char *rotated_from; /* secret: the refresh token that was used; UNSAVED */
+	bool is_superseded; /* UNSAVED: the account has another grant by now */
+	TimestampTz renewals[2]; /* forced by a 401, latest first */
+	ThMeetingAnswer refusal; /* why REFUSED */
 	TimestampTz refused_until;
 	bool is_key_missing;
 
@@ -85,6 +74,7 @@ typedef struct ThPoolAccount
 	bool is_refused;       /* no meeting can be made with it */
 	ThPlatformOp noted_op; /* that was refused; its success ends the trouble */
 	uint64 fingerprint;
+	struct ThPoolConnection *connection; /* not NULL: of a calendar */
 } ThPoolAccount;
 
 /* Reads the day's quota counters. Where: in a transaction, once at start. */
@@ -95,6 +85,9 @@ extern void th_pool_init(TimestampTz now);
  * was connected again. Where: in a transaction.
  */
 extern ThPoolAccount *th_pool_account(const ThAccount *row, TimestampTz now);
+
+/* The account by its key, NULL if no work has needed it yet. */
+extern ThPoolAccount *th_pool_find(int64 clinic_id, int64 id);
 
 /*
  * When the work's call may be made: "now" or earlier means at once, as far as
@@ -113,23 +106,6 @@ extern void th_pool_ended(ThWork *work, const ThMeetingAnswer *answer,
 
 /* A copy of "text", or NULL, takes the place of what *slot owns. */
 extern void th_pool_set_text(ThPoolAccount *a, char **slot, const char *text);
-
-/* The account's token, its expiry and skew were set: it is READY. */
-extern void th_pool_take_token(ThPoolAccount *account, TimestampTz now);
-
-extern bool th_pool_has_token(const ThPoolAccount *account, TimestampTz now);
-
-/* The token was refused in a call made with token number "token_no". */
-extern void th_pool_token_refused(ThPoolAccount *account, uint32 token_no,
-								  TimestampTz now);
-
-/* Takes the answer to a token request. */
-extern void th_pool_token_answer(ThPoolAccount *account,
-								 const ThMeetingAnswer *answer,
-								 const ThHttpResult *result, TimestampTz now);
-
-/* When a work refused now should be due: spread along the rate, near starts apart, no later than it comes near. */
-extern TimestampTz th_pool_release_at(const ThWork *work, TimestampTz from);
 
 /* Reads the limits of all accounts anew. Where: in a transaction, now and then. */
 extern void th_pool_read_limits(void);

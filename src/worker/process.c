@@ -14,6 +14,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 
+#include "worker/door.h"
 #include "worker/mailbox.h"
 #include "worker/process.h"
 #include "worker/slot.h"
@@ -21,8 +22,8 @@
 /* Read at exit: an asked-for end is no failure, the launcher starts anew. */
 static volatile sig_atomic_t was_terminated = false;
 
-static void
-terminate_handler(SIGNAL_ARGS)
+void
+th_process_terminate(SIGNAL_ARGS)
 {
 	was_terminated = true;
 	die(postgres_signal_arg);
@@ -34,6 +35,7 @@ leave_callback(int code, Datum arg)
 	(void) code;
 	(void) arg;
 	th_slot_detach(was_terminated);
+	th_door_detach(was_terminated);
 }
 
 /*
@@ -61,15 +63,28 @@ th_process_leave(void)
 	proc_exit(0);
 }
 
+/* True if this process is the one that is wanted, in the database it expects. */
+static bool
+attach(int number, const ThProcessOrder *order)
+{
+	Oid database = InvalidOid;
+	bool is_attached = order->is_gateway
+						   ? th_door_attach(number, order->worker,
+											order->generation, &database)
+						   : th_slot_attach(number, order->generation,
+											&database);
+
+	return is_attached && database == order->database;
+}
+
 void
 th_process_start(Datum main_arg, const char *type)
 {
 	ThProcessOrder order;
-	Oid database;
 
 	memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof(order));
 
-	pqsignal(SIGTERM, terminate_handler);
+	pqsignal(SIGTERM, th_process_terminate);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 
 	/*
@@ -84,13 +99,13 @@ th_process_start(Datum main_arg, const char *type)
 	 * waits for our going finds nobody connected.
 	 */
 	on_shmem_exit(leave_callback, (Datum) 0);
-	if (!th_slot_attach(DatumGetInt32(main_arg), order.generation, &database) ||
-		database != order.database)
+	if (!attach(DatumGetInt32(main_arg), &order))
 		proc_exit(0);
-	th_mailbox_reopen(database);
+	if (!order.is_gateway)
+		th_mailbox_reopen(order.database);
 
 	BackgroundWorkerUnblockSignals();
-	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	BackgroundWorkerInitializeConnectionByOid(order.database, InvalidOid, 0);
 	SetConfigOption("application_name", type, PGC_USERSET, PGC_S_OVERRIDE);
 	error_context_stack = &hiding;
 }

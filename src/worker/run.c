@@ -12,19 +12,20 @@
 #include "base/th_debug.h"
 #include "flow/ask.h"
 #include "flow/meeting.h"
+#include "flow/visit.h"
+#include "worker/calendar_pool.h"
+#include "worker/calendar_run.h"
+#include "worker/calendar_slow.h"
+#include "worker/grant.h"
 #include "worker/mailbox.h"
 #include "worker/pool.h"
+#include "worker/pool_line.h"
+#include "worker/pool_token.h"
 #include "worker/run.h"
+#include "worker/send.h"
 
 /* Works that could not start for longer than this go back to the queue. */
 #define MAX_HOLD_US (2 * USECS_PER_SEC)
-
-/* Who an exchange belongs to; lives as long as that does. */
-typedef struct ThCall
-{
-	ThWork *work; /* NULL: a token request of account */
-	ThPoolAccount *account;
-} ThCall;
 
 static dlist_head ready[TH_PRIORITY_COUNT];
 static dlist_head running;
@@ -99,20 +100,14 @@ th_run_finished(void)
 }
 
 static void
-wipe_text(char *secret)
-{
-	if (secret != NULL)
-		explicit_bzero(secret, strlen(secret));
-}
-
-static void
 answer_backend(ThWork *work)
 {
 	ThAsk ask = { .ticket = work->ask->ticket, .number = work->ask->number };
 
 	th_mailbox_answer(&ask, work->ask->sqlstate, work->ask->reply,
 					  work->ask->hint);
-	wipe_text(work->ask->reply);
+	if (work->ask->reply != NULL)
+		explicit_bzero(work->ask->reply, strlen(work->ask->reply));
 	th_run_free(work);
 }
 
@@ -173,8 +168,13 @@ advance(ThWork *work, const ThMeetingAnswer *answer, const ThHttpResult *result,
 
 	PG_TRY();
 	{
+		MemoryContextSwitchTo(work->calendar != NULL ? work->context : old);
 		if (work->ask != NULL)
 			th_ask_advance(work, answer, result, now);
+		else if (work->calendar != NULL)
+			work->calendar->flow->advance(work, result, now);
+		else if (work->visit != NULL)
+			th_visit_advance(work, answer, result, now);
 		else
 			th_meeting_advance(work, answer, result, now);
 	}
@@ -202,12 +202,19 @@ advance(ThWork *work, const ThMeetingAnswer *answer, const ThHttpResult *result,
 static void
 refuse(ThWork *work, const ThMeetingAnswer *answer, TimestampTz now)
 {
+	if (work->calendar != NULL)
+	{
+		th_calendar_refuse(work, now);
+		return;
+	}
 	if (work->ask != NULL)
 		th_ask_refuse(work, answer);
+	else if (work->visit != NULL)
+		th_visit_refuse(work, answer, now);
 	else
 		th_meeting_refuse(work, answer, now);
-	if (work->ask == NULL && work->pool->is_key_missing &&
-		!th_meeting_goes_elsewhere(work, answer))
+	if (work->ask == NULL && work->visit == NULL &&
+		work->pool->is_key_missing && !th_meeting_goes_elsewhere(work, answer))
 	{
 		/* the file may be back any time: no growing backoff */
 		work->settle.waiting_for = "key_missing";
@@ -234,51 +241,33 @@ run_locally(ThWork *work)
 	}
 }
 
-/* The engine has its own copies: the caller's of a secret is wiped. */
 static void
-send_request(const ThHttpRequest *request, ThCall *call)
+send_call(ThWork *work, const ThHttpRequest *request, ThCall *call)
 {
-	th_http_start(th_http_engine(), request, call);
-	if (request->authorization != NULL)
-		explicit_bzero(unconstify(char *, request->authorization),
-					   strlen(request->authorization));
+	call->work = work;
+	th_run_send(request, call);
+	unlist_ready(work);
+	work->state = TH_WORK_RUNNING;
+	dlist_push_tail(&running, &work->node);
+	n_running++;
 }
 
+/* Of a pull's many pages none leaves its request behind. */
 static void
-start_token(ThPoolAccount *account)
+start_calendar(ThWork *work, ThCall *call, TimestampTz now)
 {
-	ThPlatformAccount there = { 0 };
 	ThHttpRequest request;
-	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext,
-												  "telehealth token request",
-												  ALLOCSET_SMALL_SIZES);
+	MemoryContext scratch = AllocSetContextCreate(work->context,
+												  "telehealth request",
+												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(scratch);
 
-	there.token_url = account->token_url;
-	there.api_url = account->api_url;
-	there.credentials = account->credentials;
-	there.n_credentials = account->n_credentials;
-	there.timeout_ms = account->timeout_ms;
-	account->platform->build(TH_OP_TOKEN, &there, NULL, NULL, NULL, &request);
-	if (account->call == NULL)
-		account->call = MemoryContextAllocZero(TopMemoryContext,
-											   sizeof(ThCall));
-	account->call->account = account;
-	send_request(&request, account->call);
-	account->token_state = TH_TOKEN_FETCHING;
-	account->fetch_origin = account->token_origin;
-	account->fetch_origin->in_flight++;
+	th_calendar_build(work, &request);
+	send_call(work, &request, call);
+	th_calendar_pool_started(work, now);
+	work->calendar->account.revoke_url = NULL;
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(scratch);
-}
-
-/* The meeting id the present call is about. */
-static const char *
-meeting_id_of(const ThWork *work)
-{
-	if (work->op == TH_OP_DELETE && work->surplus != NIL)
-		return linitial(work->surplus);
-	return work->target == NULL ? NULL : work->target->meeting_id;
 }
 
 static void
@@ -290,18 +279,20 @@ start_call(ThWork *work, TimestampTz now)
 	ThCall *call = palloc0_object(ThCall);
 
 	TH_WAITPOINT("before_send");
+	if (work->calendar != NULL)
+	{
+		start_calendar(work, call, now);
+		MemoryContextSwitchTo(old);
+		TH_WAITPOINT("sent");
+		return;
+	}
 	there.api_url = work->pool->api_url;
 	there.token_url = work->pool->token_url;
 	there.token = work->pool->token;
 	there.timeout_ms = work->pool->timeout_ms;
-	work->platform->build(work->op, &there, &work->wish, meeting_id_of(work),
-						  work->page, &request);
-	call->work = work;
-	send_request(&request, call);
-	unlist_ready(work);
-	work->state = TH_WORK_RUNNING;
-	dlist_push_tail(&running, &work->node);
-	n_running++;
+	work->platform->build(work->op, &there, &work->wish,
+						  th_work_meeting_id(work), work->page, &request);
+	send_call(work, &request, call);
 	th_pool_started(work, now);
 	MemoryContextSwitchTo(old);
 	TH_WAITPOINT("sent");
@@ -320,7 +311,8 @@ ensure_token(ThWork *work, TimestampTz now)
 							  account->skew_ms, now);
 		return true;
 	}
-	if (account->token_state == TH_TOKEN_FETCHING)
+	if (account->token_state == TH_TOKEN_FETCHING ||
+		account->token_state == TH_TOKEN_UNSAVED)
 		return false;
 	if (account->token_state == TH_TOKEN_REFUSED &&
 		(account->refused_until > now || account->is_key_missing))
@@ -328,7 +320,7 @@ ensure_token(ThWork *work, TimestampTz now)
 		refuse(work, &account->refusal, now);
 		return false;
 	}
-	start_token(account);
+	th_send_token(account);
 	return false;
 }
 
@@ -336,6 +328,11 @@ ensure_token(ThWork *work, TimestampTz now)
 static void
 release(ThWork *work, TimestampTz at, const char *why, TimestampTz now)
 {
+	if (work->calendar != NULL)
+	{
+		th_calendar_release(work, at, why, now);
+		return;
+	}
 	if (work->ask != NULL)
 	{
 		ThMeetingAnswer answer = { .verdict = TH_VERDICT_RATE_LIMITED };
@@ -353,6 +350,12 @@ release(ThWork *work, TimestampTz at, const char *why, TimestampTz now)
 	th_work_later(work, now, at, why, NULL);
 }
 
+static bool
+needs_token(const ThWork *work)
+{
+	return work->calendar == NULL || th_calendar_needs_token(work);
+}
+
 /* Tries to start one work; it stays READY, RUNNING or becomes FINISHED. */
 static void
 try_start(ThWork *work, const char *held, TimestampTz now)
@@ -360,7 +363,9 @@ try_start(ThWork *work, const char *held, TimestampTz now)
 	TimestampTz at;
 	const char *why;
 
-	if (work->platform->answer != NULL)
+	if (work->calendar != NULL)
+		held = th_calendar_held(held);
+	else if (work->platform->answer != NULL)
 	{
 		run_locally(work);
 		return;
@@ -370,18 +375,27 @@ try_start(ThWork *work, const char *held, TimestampTz now)
 		release(work, now + TH_HELD_RETRY_US, held, now);
 		return;
 	}
-	if (work->pool->token_state == TH_TOKEN_REFUSED &&
+	if (needs_token(work) && work->pool->token_state == TH_TOKEN_REFUSED &&
 		work->pool->refused_until > now)
 	{
 		refuse(work, &work->pool->refusal, now);
 		return;
 	}
-	if (!th_pool_has_room(work))
+	if (work->calendar != NULL ? !th_calendar_pool_has_room(work, now)
+							   : !th_pool_has_room(work))
+	{
+		if (work->calendar != NULL &&
+			(at = th_calendar_slow_away_until(work, now, &why)) != 0)
+			release(work, at, why, now);
 		return;
-	at = th_pool_not_before(work, now, &why);
+	}
+	at = work->calendar != NULL ? th_calendar_pool_not_before(work, now, &why)
+								: th_pool_not_before(work, now, &why);
 	if (at > now + MAX_HOLD_US)
 	{
-		release(work, th_pool_release_at(work, at), why, now);
+		release(work,
+				work->calendar != NULL ? at : th_pool_release_at(work, at), why,
+				now);
 		return;
 	}
 	if (at > now)
@@ -390,7 +404,7 @@ try_start(ThWork *work, const char *held, TimestampTz now)
 			next_start = at;
 		return;
 	}
-	if (ensure_token(work, now))
+	if (!needs_token(work) || ensure_token(work, now))
 		start_call(work, now);
 }
 
@@ -418,56 +432,35 @@ th_run_start(const char *held, TimestampTz now)
 	}
 }
 
-/*
- * Reads an answer. After an error of our own nothing is known of it, but who
- * waits for it hears that it is there.
- */
 static void
-read_answer(const ThPlatform *platform, ThPlatformOp op,
-			const ThMeetingWish *wish, const ThHttpResult *result,
-			TimestampTz now, ThMeetingAnswer *answer)
+collect_calendar(ThWork *work, const ThHttpResult *result, TimestampTz now)
 {
-	MemoryContext context = CurrentMemoryContext;
+	ThCalendarAnswer answer;
 
-	PG_TRY();
+	TH_WAITPOINT("answered");
+	dlist_delete(&work->node);
+	n_running--;
+	th_calendar_read_result(work, result, now, &answer);
+	th_calendar_pool_ended(work, &answer, result, now);
+	if (answer.verdict == TH_CALENDAR_TOKEN_EXPIRED &&
+		th_calendar_needs_token(work))
 	{
-		platform->read(op, wish, result, now, answer);
+		th_calendar_pool_refused(work->pool->connection, work->token_no, now);
+		if (!work->is_token_renewed)
+		{
+			work->is_token_renewed = true;
+			work->state = TH_WORK_READY;
+			enlist(work);
+			return;
+		}
 	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		memset(answer, 0, sizeof(*answer));
-		answer->verdict = op == TH_OP_CREATE ? TH_VERDICT_UNKNOWN
-											 : TH_VERDICT_RETRY;
-		answer->message = error->message;
-	}
-	PG_END_TRY();
-}
-
-/* What was needed of an answer was copied, or sealed. */
-static void
-wipe_answer(ThMeetingAnswer *answer, const ThHttpResult *result)
-{
-	wipe_text(answer->token);
-	wipe_text(answer->passcode);
-	wipe_text(answer->start_url);
-	if (result->body != NULL)
-		explicit_bzero(result->body, result->body_length);
-}
-
-static void
-collect_token(ThPoolAccount *account, const ThHttpResult *result,
-			  TimestampTz now)
-{
-	ThMeetingAnswer answer;
-
-	read_answer(account->platform, TH_OP_TOKEN, NULL, result, now, &answer);
-	th_pool_token_answer(account, &answer, result, now);
-	wipe_answer(&answer, result);
+	work->calls++;
+	work->state = TH_WORK_READY;
+	work->calendar->answer = &answer;
+	advance(work, NULL, result, now);
+	work->calendar->answer = NULL;
+	explicit_bzero(result->body, result->body_length);
+	enlist(work);
 }
 
 static void
@@ -478,7 +471,7 @@ collect_work(ThWork *work, const ThHttpResult *result, TimestampTz now)
 	TH_WAITPOINT("answered");
 	dlist_delete(&work->node);
 	n_running--;
-	read_answer(work->platform, work->op, &work->wish, result, now, &answer);
+	th_read_answer(work->platform, work->op, &work->wish, result, now, &answer);
 	th_pool_ended(work, &answer, result, now);
 	if (answer.verdict == TH_VERDICT_TOKEN_EXPIRED)
 	{
@@ -492,7 +485,7 @@ collect_work(ThWork *work, const ThHttpResult *result, TimestampTz now)
 		}
 	}
 	advance(work, &answer, result, now);
-	wipe_answer(&answer, result);
+	th_wipe_answer(&answer, result);
 	enlist(work);
 }
 
@@ -509,8 +502,12 @@ th_run_collect(TimestampTz now)
 	{
 		ThCall *call = result->owner;
 
-		if (call->work == NULL)
-			collect_token(call->account, result, now);
+		if (call->grant != NULL)
+			th_grant_collect(call->grant, result, now);
+		else if (call->work == NULL)
+			th_collect_token(call->account, result, now);
+		else if (call->work->calendar != NULL)
+			collect_calendar(call->work, result, now);
 		else
 			collect_work(call->work, result, now);
 		MemoryContextReset(scratch);
@@ -576,6 +573,7 @@ th_run_abandon(TimestampTz now)
 	stopping.message = message;
 	th_http_cancel(th_http_engine(), NULL);
 	th_run_collect(now);
+	th_grant_abandon();
 	for (int priority = 0; priority < TH_PRIORITY_COUNT; priority++)
 	{
 		dlist_mutable_iter iter;

@@ -12,6 +12,14 @@
 /* How long work that policy holds back waits before it is looked at again. */
 #define TH_HELD_RETRY_US (30 * USECS_PER_SEC)
 
+/* Who an exchange belongs to; lives as long as that does. */
+typedef struct ThCall
+{
+	ThWork *work; /* NULL: a token request of account */
+	struct ThPoolAccount *account;
+	struct ThGrant *grant; /* not NULL: the exchange of a code */
+} ThCall;
+
 /* Makes the lists. Where: once, before anything else here. */
 extern void th_run_init(void);
 
@@ -29,6 +37,9 @@ extern void th_run_add(ThWork *work);
 
 /* Starts every call that may start; "held" is why outward work waits, or NULL. Errors: out of memory. */
 extern void th_run_start(const char *held, TimestampTz now);
+
+/* Sends a request; what is secret in it is wiped. Errors: out of memory. */
+extern void th_run_send(const ThHttpRequest *request, ThCall *call);
 
 /* Takes what the network brought. Errors: out of memory. */
 extern void th_run_collect(TimestampTz now);

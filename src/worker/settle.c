@@ -8,8 +8,11 @@
 
 #include "base/th_clock.h"
 #include "store/history.h"
+#include "worker/calendar_run.h"
 #include "worker/expand.h"
+#include "worker/match.h"
 #include "worker/settle.h"
+#include "worker/visits.h"
 
 /* For so long attempts are not recorded after recording one has failed. */
 #define HISTORY_PAUSE_MS 60000
@@ -58,9 +61,17 @@ lock_appointments(ThWork **works, ThSettle *settles, int n)
 
 	choose_start(&chosen, n);
 	for (int i = 0; i < n; i++)
-		if (is_open(&settles[i]) &&
-			(works[i]->links || works[i]->job.kind == TH_JOB_HOLD))
-			choose(&chosen, i, &works[i]->job);
+	{
+		ThJob job = works[i]->job;
+
+		if (!is_open(&settles[i]))
+			continue;
+		if (job.kind == TH_JOB_SESSION && works[i]->visit->session != NULL)
+			job.subject_id = works[i]->visit->session->appointment_id;
+		else if (!works[i]->links && job.kind != TH_JOB_HOLD)
+			continue;
+		choose(&chosen, i, &job);
+	}
 	th_appointment_lock(chosen.clinics, chosen.ids, chosen.n, is_locked);
 	for (int i = 0; i < chosen.n; i++)
 		if (is_locked[i])
@@ -107,13 +118,22 @@ static void
 write_sessions(ThWork **works, const ThSettle *settles, int n)
 {
 	ThSession **sessions = palloc_array(ThSession *, Max(n, 1));
+	const char **fresh_ids = palloc_array(const char *, Max(n, 1));
 	int n_written = 0;
+	int n_fresh = 0;
 
 	for (int i = 0; i < n; i++)
-		if (is_open(&settles[i]) && works[i]->writes_session &&
-			works[i]->target->id != 0)
-			sessions[n_written++] = works[i]->target;
+	{
+		if (!is_open(&settles[i]) || !works[i]->writes_session ||
+			works[i]->target->id == 0)
+			continue;
+		sessions[n_written++] = works[i]->target;
+		if ((works[i]->is_created || works[i]->op == TH_OP_FIND) &&
+			works[i]->target->meeting_id != NULL)
+			fresh_ids[n_fresh++] = works[i]->target->meeting_id;
+	}
 	th_session_write(sessions, n_written);
+	th_match_meetings(fresh_ids, n_fresh);
 }
 
 static void
@@ -200,23 +220,51 @@ th_settle_failed(void)
 			 "Its work goes on; the error before this one is the reason.")));
 }
 
-/* Orders the works; returns how many are about a visit. */
-static int
-put_visits_first(ThWork **works, int n)
-{
-	ThWork **others = palloc_array(ThWork *, n);
-	int n_visits = 0;
-	int n_others = 0;
+/* Ranks of works: those that mark come after those that they may mark. */
+#define EXPAND_RANK 5
+#define RANKS (EXPAND_RANK + 1)
 
-	for (int i = 0; i < n; i++)
+static int
+rank_of(const ThWork *work)
+{
+	return th_expand_is_kind(work->job.kind) ? EXPAND_RANK
+											 : th_calendar_rank(work->job.kind);
+}
+
+/* Orders the works by rank; ends[rank] is where each ends. */
+static void
+put_in_order(ThWork **works, int n, int *ends)
+{
+	ThWork **ordered = palloc_array(ThWork *, n);
+	int n_ordered = 0;
+
+	for (int rank = 0; rank < RANKS; rank++)
 	{
-		if (th_expand_is_kind(works[i]->job.kind))
-			others[n_others++] = works[i];
-		else
-			works[n_visits++] = works[i];
+		for (int i = 0; i < n; i++)
+		{
+			if (rank_of(works[i]) == rank)
+				ordered[n_ordered++] = works[i];
+		}
+		ends[rank] = n_ordered;
 	}
-	memcpy(works + n_visits, others, sizeof(ThWork *) * n_others);
-	return n_visits;
+	memcpy(works, ordered, sizeof(ThWork *) * n);
+}
+
+/* Calendars' jobs that mark others, kind by kind. */
+static void
+settle_calendars(ThWork **works, ThSettle *settles, const int *ends,
+				 TimestampTz now)
+{
+	for (int rank = 1; rank < EXPAND_RANK; rank++)
+	{
+		int from = ends[rank - 1];
+		int n = ends[rank] - from;
+
+		if (n == 0)
+			continue;
+		th_calendar_settle(works + from, settles + from, n, now);
+		th_job_settle(settles + from, n, now);
+	}
 }
 
 void
@@ -224,12 +272,14 @@ th_settle_works(ThWork **works, int n, TimestampTz now, bool *is_kept,
 				ThSettleReport *report)
 {
 	ThSettle *settles = palloc_array(ThSettle, Max(n, 1));
+	int ends[RANKS];
 	int n_visits;
 
 	memset(report, 0, sizeof(*report));
 	if (n == 0)
 		return;
-	n_visits = put_visits_first(works, n);
+	put_in_order(works, n, ends);
+	n_visits = ends[0];
 	for (int i = 0; i < n; i++)
 		settles[i] = works[i]->settle;
 	th_job_lock(settles, n);
@@ -238,8 +288,12 @@ th_settle_works(ThWork **works, int n, TimestampTz now, bool *is_kept,
 	write_sessions(works, settles, n);
 	write_links(works, settles, n);
 	expire_holds(works, settles, n, now);
+	th_calendar_settle(works, settles, n_visits, now);
 	th_job_settle(settles, n_visits, now);
+	settle_calendars(works, settles, ends, now);
+	n_visits = ends[EXPAND_RANK - 1];
 	th_expand_works(settles + n_visits, n - n_visits, now);
+	th_visits_settle(works + n_visits, settles + n_visits, n - n_visits, now);
 	th_job_settle(settles + n_visits, n - n_visits, now);
 	write_history(works, settles, n);
 

@@ -14,11 +14,12 @@
 #include "worker/shmem.h"
 
 #define TRANCHE "telehealth"
-#define N_LOCKS 2
+#define N_LOCKS 3
 
 ThShared *th_shared = NULL;
 LWLock *th_slot_lock = NULL;
 LWLock *th_mail_lock = NULL;
+LWLock *th_tally_lock = NULL;
 
 static shmem_request_hook_type previous_request_hook = NULL;
 static shmem_startup_hook_type previous_startup_hook = NULL;
@@ -31,6 +32,18 @@ request(void)
 
 	RequestAddinShmemSpace(MAXALIGN(sizeof(ThShared)));
 	RequestNamedLWLockTranche(TRANCHE, N_LOCKS);
+}
+
+static void
+initialize_door(ThSharedDoor *door)
+{
+	for (int i = 0; i < TH_MAX_HTTP_WORKERS; i++)
+	{
+		pg_atomic_init_u32(&door->gateways[i].process, 0);
+		pg_atomic_init_u32(&door->gateways[i].connections, 0);
+	}
+	for (int i = 0; i < TH_DOOR_COUNTS; i++)
+		pg_atomic_init_u64(&door->counts[i], 0);
 }
 
 static void
@@ -51,11 +64,14 @@ initialize(ThShared *shared)
 		pg_atomic_init_u32(&slot->process, 0);
 		pg_atomic_init_u32(&slot->wake, 0);
 		pg_atomic_init_u32(&slot->full_scan, 0);
+		pg_atomic_init_u32(&slot->unmarked, 0);
 		pg_atomic_init_u64(&slot->settle_count, 0);
 		ConditionVariableInit(&slot->settled);
 		slot->state = TH_SLOT_FREE;
 	}
 
+	for (i = 0; i < TH_MAX_DOORS; i++)
+		initialize_door(&shared->doors[i]);
 	for (i = 0; i < TH_MAILBOX_ENTRIES; i++)
 		ConditionVariableInit(&shared->mail[i].answered);
 }
@@ -78,6 +94,7 @@ startup(void)
 	locks = GetNamedLWLockTranche(TRANCHE);
 	th_slot_lock = &locks[0].lock;
 	th_mail_lock = &locks[1].lock;
+	th_tally_lock = &locks[2].lock;
 }
 
 void

@@ -14,8 +14,10 @@
 #include "storage/condition_variable.h"
 #include "storage/lwlock.h"
 
+#include "worker/door_shared.h"
 #include "worker/mailbox.h"
 #include "worker/slot.h"
+#include "worker/tally.h"
 
 #define TH_MAX_PARKS 16
 #define TH_MAX_PROBES 16
@@ -31,6 +33,7 @@ typedef struct ThSharedSlot
 	/* Without a lock. */
 	pg_atomic_uint32 wake;         /* 1: work was committed */
 	pg_atomic_uint32 full_scan;    /* 1: look without the watermark */
+	pg_atomic_uint32 unmarked;     /* 1: sessions wait that nobody marked */
 	pg_atomic_uint64 settle_count; /* never goes back */
 	ConditionVariable settled;
 
@@ -80,16 +83,25 @@ typedef struct ThMailEntry
 	ThAskKind kind;
 	int64 clinic_id;
 	int64 subject_id;
+	int poster; /* pid */
 	int sqlstate;
 	ConditionVariable answered;
 } ThMailEntry;
 
-/* The text of an answer, apart so that looking for questions stays short. */
+/* The texts of a question, apart so that looking for questions stays short. */
 typedef struct ThMailText
 {
+	char question[TH_MAILBOX_QUESTION]; /* "": none */
 	char reply[TH_MAILBOX_REPLY];
 	char hint[TH_MAILBOX_HINT]; /* "": none */
 } ThMailText;
+
+/* Accesses of one feed that are not written yet. Under tally_lock. */
+typedef struct ThTallyEntry
+{
+	Oid database; /* InvalidOid: free */
+	ThTally tally;
+} ThTallyEntry;
 
 typedef struct ThShared
 {
@@ -97,21 +109,25 @@ typedef struct ThShared
 	int launcher_pid;                  /* under slot_lock */
 	ThRequests requests;               /* under slot_lock */
 	ThPark parks[TH_MAX_PARKS];        /* under slot_lock */
-	ConditionVariable gone;            /* a dispatcher has left its database */
+	ConditionVariable gone;            /* a worker has left its database */
 	ThSharedSlot slots[TH_MAX_SLOTS];
+	ThSharedDoor doors[TH_MAX_DOORS];
 
 	uint64 last_number; /* under mail_lock */
 	ConditionVariable mail_freed;
 	ThMailEntry mail[TH_MAILBOX_ENTRIES];
 	ThMailText mail_text[TH_MAILBOX_ENTRIES]; /* under mail_lock */
+
+	ThTallyEntry tally[TH_TALLY_ENTRIES]; /* under tally_lock */
 } ThShared;
 
 /* NULL if the library was not preloaded. Set once, before any process forks. */
 extern ThShared *th_shared;
 
-/* Of the tranche "telehealth"; valid if th_shared is. Never both at once. */
+/* Of the tranche "telehealth"; valid if th_shared is. Never two at once. */
 extern LWLock *th_slot_lock;
 extern LWLock *th_mail_lock;
+extern LWLock *th_tally_lock;
 
 /* Installs the shared memory hooks. Where: _PG_init, when preloaded. */
 extern void th_shmem_request_init(void);

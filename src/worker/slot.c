@@ -334,6 +334,28 @@ th_slot_take_full_scan(void)
 }
 
 bool
+th_slot_has_unmarked(void)
+{
+	return my_slot != NULL && pg_atomic_read_u32(&my_slot->unmarked) != 0;
+}
+
+bool
+th_slot_take_unmarked(void)
+{
+	return th_slot_has_unmarked() &&
+		   pg_atomic_exchange_u32(&my_slot->unmarked, 0) != 0;
+}
+
+void
+th_slot_note_unmarked(Oid database)
+{
+	ThSharedSlot *slot = find_unlocked(database);
+
+	if (slot != NULL)
+		pg_atomic_write_u32(&slot->unmarked, 1);
+}
+
+bool
 th_slot_is_woken(void)
 {
 	return my_slot != NULL && pg_atomic_read_u32(&my_slot->wake) != 0;

@@ -13,6 +13,7 @@
 
 #include "datatype/timestamp.h"
 
+#include "worker/door.h"
 #include "worker/task.h"
 
 #define TH_MAX_SLOTS 64
@@ -43,6 +44,7 @@ typedef struct ThSlotFigures
 	int64 cycles;
 	int64 wakes;
 	ThTaskTimes tasks[TH_TASK_COUNT];
+	ThHttpWish http; /* for the gateway */
 	TimestampTz last_cycle_at;
 	TimestampTz last_error_at;
 	char last_sqlstate[6];
@@ -120,6 +122,10 @@ extern void th_slot_broadcast_settle(void);
 
 /* True once after a backend asked for a scan without the watermark. */
 extern bool th_slot_take_full_scan(void);
+
+/* The same for sessions that were left unmarked; whether it would be true. */
+extern bool th_slot_take_unmarked(void);
+extern bool th_slot_has_unmarked(void);
 
 /*
  * True if a backend has asked for a look. While the flag is up further

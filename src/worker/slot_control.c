@@ -11,6 +11,7 @@
 
 #include "base/compat.h"
 #include "base/th_clock.h"
+#include "worker/door_control.h"
 #include "worker/shmem.h"
 #include "worker/slot_control.h"
 
@@ -121,6 +122,7 @@ th_slot_claim(Oid database, int failures, uint32 *generation)
 		ThSharedSlot *slot = &th_shared->slots[choice];
 
 		ThTaskTimes tasks[TH_TASK_COUNT];
+		ThHttpWish http = slot->figures.http;
 
 		*generation = ++slot->generation;
 		slot->state = TH_SLOT_STARTING;
@@ -133,6 +135,7 @@ th_slot_claim(Oid database, int failures, uint32 *generation)
 		memcpy(tasks, slot->figures.tasks, sizeof(tasks));
 		memset(&slot->figures, 0, sizeof(ThSlotFigures));
 		memcpy(slot->figures.tasks, tasks, sizeof(tasks));
+		slot->figures.http = http;
 		pg_atomic_write_u32(&slot->database, database);
 	}
 	LWLockRelease(th_slot_lock);
@@ -276,7 +279,10 @@ th_slot_park(Oid database)
 	LWLockRelease(th_slot_lock);
 
 	if (is_parked)
+	{
 		th_slot_nudge(database);
+		th_door_nudge(database);
+	}
 	return is_parked;
 }
 
@@ -312,6 +318,7 @@ is_occupied(Oid database)
 		is_found = slot->pid != 0 &&
 				   pg_atomic_read_u32(&slot->database) == database;
 	}
+	is_found = is_found || th_door_is_occupied(database);
 	LWLockRelease(th_slot_lock);
 	return is_found;
 }

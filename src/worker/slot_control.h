@@ -70,6 +70,9 @@ extern bool th_slot_test_parked(Oid database);
 /* Raises the wake flag; sets the latch if it was down. Nothing without shared memory. */
 extern void th_slot_wake(Oid database, bool needs_full_scan);
 
+/* Before that: sessions have something new, and no job could be marked for them. Never throws. */
+extern void th_slot_note_unmarked(Oid database);
+
 /* Sets the dispatcher's latch in any case. Nothing without shared memory. */
 extern void th_slot_nudge(Oid database);
 

@@ -14,6 +14,9 @@ typedef enum ThTask
 	TH_TASK_HISTORY,   /* partitions of job_history */
 	TH_TASK_AUDIT_CHAIN,
 	TH_TASK_VENDOR_LIMITS,
+	TH_TASK_FEEDS,      /* accesses of feeds are written */
+	TH_TASK_EVENTS,     /* events that were nobody's find their session */
+	TH_TASK_VISITS,     /* sessions nobody marked, and those past their end */
 	TH_TASK_CONNECTIONS /* idle ones are closed */
 } ThTask;
 

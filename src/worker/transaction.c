@@ -7,6 +7,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_db_role_setting.h"
@@ -16,6 +17,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/lmgr.h"
+#include "storage/lwlock.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -24,6 +26,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timeout.h"
 
+#include "base/compat.h"
 #include "base/th_guc.h"
 #include "store/owner.h"
 #include "worker/transaction.h"
@@ -128,6 +131,17 @@ th_transaction_commit(void)
 	MemoryContextSwitchTo(outer_context);
 }
 
+uint64
+th_transaction_completions(void)
+{
+	uint64 n;
+
+	LWLockAcquire(ProcArrayLock, LW_SHARED);
+	n = TransamVariables->xactCompletionCount;
+	LWLockRelease(ProcArrayLock);
+	return n;
+}
+
 /* A number that changes with the settings of this database; 0 if there are none. */
 static uint32
 read_settings(void)
@@ -154,17 +168,25 @@ read_settings(void)
 	return sum;
 }
 
+static bool is_sum_known = false;
+static uint32 known_sum = 0;
+
 bool
 th_transaction_is_setting_changed(void)
 {
-	static bool is_known = false;
-	static uint32 known = 0;
 	uint32 present = read_settings();
 
-	if (!is_known)
+	if (!is_sum_known)
 	{
-		is_known = true;
-		known = present;
+		is_sum_known = true;
+		known_sum = present;
 	}
-	return present != known;
+	return present != known_sum;
+}
+
+bool
+th_transaction_settings(uint32 *sum)
+{
+	*sum = known_sum;
+	return is_sum_known;
 }

@@ -24,10 +24,20 @@ extern ThExtensionState th_transaction_begin(const char *activity);
 extern void th_transaction_commit(void);
 
 /*
+ * A number that is higher once a transaction has ended that wrote anything
+ * anywhere: who reads the same again sees in a new snapshot what was to be
+ * seen in one taken since. Where: any process, also outside transactions.
+ */
+extern uint64 th_transaction_completions(void);
+
+/*
  * True if ALTER DATABASE ... SET has changed this database's settings since
  * the first call; a session never takes them over, a new process does.
  * Where: in a transaction of the above.
  */
 extern bool th_transaction_is_setting_changed(void);
+
+/* What the settings were at that first call; false before it. Never throws. */
+extern bool th_transaction_settings(uint32 *sum);
 
 #endif /* TH_WORKER_TRANSACTION_H */

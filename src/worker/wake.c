@@ -1,6 +1,6 @@
 /*
  * wake.c
- *	  Two flags of this backend, and the callback that acts on them.
+ *	  Flags of this backend, and the callback that acts on them.
  *
  * At XACT_EVENT_COMMIT the transaction is visible to others, so a worker
  * that wakes at once finds its rows. A wake is needless at worst.
@@ -17,10 +17,12 @@
 /* Of the present top transaction. */
 static bool wakes_dispatcher = false;
 static bool wakes_launcher = false;
+static bool leaves_unmarked = false;
 
 /* Of a prepared one: this backend's next commit may be COMMIT PREPARED. */
 static bool wakes_dispatcher_later = false;
 static bool wakes_launcher_later = false;
+static bool leaves_unmarked_later = false;
 
 static bool
 is_beyond_margin(void)
@@ -35,6 +37,7 @@ forget(void)
 {
 	wakes_dispatcher = false;
 	wakes_launcher = false;
+	leaves_unmarked = false;
 }
 
 static void
@@ -45,13 +48,17 @@ act_at_commit(void)
 						   (wakes_dispatcher && is_beyond_margin());
 	bool needs_dispatcher = wakes_dispatcher || wakes_dispatcher_later;
 	bool needs_launcher = wakes_launcher || wakes_launcher_later;
+	bool is_unmarked = leaves_unmarked || leaves_unmarked_later;
 
 	forget();
 	wakes_dispatcher_later = false;
 	wakes_launcher_later = false;
+	leaves_unmarked_later = false;
 
 	if (!th_slot_available())
 		return;
+	if (is_unmarked)
+		th_slot_note_unmarked(MyDatabaseId);
 	if (needs_dispatcher)
 		th_slot_wake(MyDatabaseId, needs_full_scan);
 	if (needs_launcher)
@@ -72,6 +79,7 @@ wake_callback(XactEvent event, void *arg)
 		case XACT_EVENT_PREPARE:
 			wakes_dispatcher_later |= wakes_dispatcher;
 			wakes_launcher_later |= wakes_launcher;
+			leaves_unmarked_later |= leaves_unmarked;
 			forget();
 			break;
 		case XACT_EVENT_ABORT:
@@ -96,6 +104,13 @@ void
 th_wake_at_commit(void)
 {
 	wakes_dispatcher = true;
+}
+
+void
+th_wake_for_unmarked_at_commit(void)
+{
+	wakes_dispatcher = true;
+	leaves_unmarked = true;
 }
 
 void

@@ -17,6 +17,9 @@ extern void th_wake_init(void);
  */
 extern void th_wake_at_commit(void);
 
+/* The same, and it looks at once for sessions that have something new and that could not be marked, since somebody holds their jobs. Never throws. */
+extern void th_wake_for_unmarked_at_commit(void);
+
 /* At commit the launcher looks for new databases (CREATE EXTENSION). Never throws. */
 extern void th_wake_launcher_at_commit(void);
 
