@@ -223,7 +223,7 @@ VALUES (50, 20, 50, 'VIDEO', '2130-07-01 10:00+00', 'Secret title', 'Secret reas
 SELECT replace(regexp_replace(telehealth.appointment_ics(50), 'PRODID:[^\r]*', 'PRODID:'), E'\r', '<CR>') AS ics;
 SELECT telehealth.appointment_ics(50) = telehealth.appointment_ics(50, 'PUBLISH') AS same;
 SELECT line FROM regexp_split_to_table(telehealth.appointment_ics(50, 'CANCEL'), E'\r\n') AS line WHERE line ~ '^(METHOD|STATUS|URL|UID)';
-INSERT INTO telehealth.disclosure_policy (target, fact, is_allowed) VALUES ('feed', 'title', true), ('feed', 'join_url', false);
+INSERT INTO telehealth.disclosure_policy (target, fact, is_allowed) VALUES ('email', 'title', true), ('email', 'join_url', false);
 SELECT line FROM regexp_split_to_table(telehealth.appointment_ics(50, 'REQUEST'), E'\r\n') AS line
 WHERE line ~ '^(METHOD|SUMMARY|URL|LOCATION|DESCRIPTION)';
 DELETE FROM telehealth.disclosure_policy;

@@ -26,7 +26,7 @@ SELECT state, message FROM test.try($$INSERT INTO telehealth.patient (timezone) 
 /* What meetings follow is marked, once */
 SELECT * FROM test.jobs();
 UPDATE telehealth.provider SET phone = '1', external_id = external_id || 'x';
-UPDATE telehealth.patient SET email = 'p@example.invalid';
+UPDATE telehealth.patient SET phone = '1';
 UPDATE telehealth.clinic SET name = name || 'x', place_of_service = '10';
 SELECT * FROM test.jobs();
 UPDATE telehealth.provider SET email = 'dr@example.invalid' WHERE clinic_id = 1;
@@ -34,6 +34,7 @@ UPDATE telehealth.provider SET platform_user = 'host@example.invalid' WHERE clin
 UPDATE telehealth.provider SET id = 11 WHERE clinic_id = 2;
 UPDATE telehealth.provider SET email = 'dr@example.invalid' WHERE clinic_id = 1;
 UPDATE telehealth.patient SET display_name = 'P. B' WHERE clinic_id = 1;
+UPDATE telehealth.patient SET email = 'p@example.invalid' WHERE clinic_id = 1;
 SELECT job, generation FROM test.jobs();
 UPDATE telehealth.clinic SET fallback_platforms = '{zoom}' WHERE id = 1;
 UPDATE telehealth.clinic SET is_active = false WHERE id = 2;

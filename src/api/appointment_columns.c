@@ -34,6 +34,7 @@ static const char *const names[] = {
 	[TH_COLUMN_IS_MEETING_WANTED] = "is_meeting_wanted",
 	[TH_COLUMN_CREATED_AT] = "created_at",
 	[TH_COLUMN_UPDATED_AT] = "updated_at",
+	[TH_COLUMN_CANCELLED_AT] = "cancelled_at",
 };
 
 StaticAssertDecl(lengthof(names) == TH_COLUMN_COUNT,
@@ -50,8 +51,10 @@ forget(Datum arg pg_attribute_unused(), Oid relation)
 }
 
 static AttrNumber
-find_column(TupleDesc columns, const char *name)
+find_column(TupleDesc columns, ThColumn column)
 {
+	const char *name = names[column];
+
 	for (int i = 0; i < columns->natts; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(columns, i);
@@ -60,6 +63,8 @@ find_column(TupleDesc columns, const char *name)
 			strcmp(NameStr(attribute->attname), name) == 0)
 			return attribute->attnum;
 	}
+	if (column == TH_COLUMN_CANCELLED_AT)
+		return InvalidAttrNumber;
 	elog(ERROR, "an appointment has no column \"%s\"", name);
 }
 
@@ -94,7 +99,7 @@ th_appointment_columns(Relation relation)
 	}
 	for (int i = 0; i < TH_COLUMN_COUNT; i++)
 	{
-		found.number[i] = find_column(columns, names[i]);
+		found.number[i] = find_column(columns, (ThColumn) i);
 		found.last = Max(found.last, found.number[i]);
 	}
 	type = TupleDescAttr(columns, found.number[TH_COLUMN_TYPE] - 1)->atttypid;
@@ -107,6 +112,7 @@ th_appointment_columns(Relation relation)
 	found.checked_in = find_label(status, "CHECKED_IN");
 	found.in_progress = find_label(status, "IN_PROGRESS");
 	found.completed = find_label(status, "COMPLETED");
+	found.cancelled = find_label(status, "CANCELLED");
 	found.no_show = find_label(status, "NO_SHOW");
 
 	/* The caller holds a lock on the relation: what was read stands. */

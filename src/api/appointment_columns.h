@@ -35,16 +35,17 @@ typedef enum ThColumn
 	TH_COLUMN_HELD_UNTIL,
 	TH_COLUMN_IS_MEETING_WANTED,
 	TH_COLUMN_CREATED_AT,
-	TH_COLUMN_UPDATED_AT
+	TH_COLUMN_UPDATED_AT,
+	TH_COLUMN_CANCELLED_AT /* none in version 0.1 */
 } ThColumn;
 
-#define TH_COLUMN_COUNT (TH_COLUMN_UPDATED_AT + 1)
+#define TH_COLUMN_COUNT (TH_COLUMN_CANCELLED_AT + 1)
 
 typedef struct ThColumns
 {
-	Oid relation; /* InvalidOid: to be looked up */
-	AttrNumber number[TH_COLUMN_COUNT];
-	AttrNumber last; /* greatest of them */
+	Oid relation;                       /* InvalidOid: to be looked up */
+	AttrNumber number[TH_COLUMN_COUNT]; /* InvalidAttrNumber: there is none */
+	AttrNumber last;                    /* greatest of them */
 
 	/* labels */
 	Oid video;
@@ -54,6 +55,7 @@ typedef struct ThColumns
 	Oid checked_in;
 	Oid in_progress;
 	Oid completed;
+	Oid cancelled;
 	Oid no_show;
 } ThColumns;
 

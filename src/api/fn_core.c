@@ -14,6 +14,7 @@
 
 #include "base/compat.h"
 #include "base/th_guc.h"
+#include "base/th_zone.h"
 #include "store/access.h"
 
 TH_SQL_FUNCTION(th_sql_current_clinic);
@@ -21,10 +22,6 @@ TH_SQL_FUNCTION(th_sql_add_minutes);
 TH_SQL_FUNCTION(th_sql_is_timezone);
 TH_SQL_FUNCTION(th_sql_may_administer);
 TH_SQL_FUNCTION(th_sql_may_see);
-
-/* Offsets that the tz database has below Etc/. */
-#define MOST_WEST 12
-#define MOST_EAST 14
 
 Datum
 th_sql_current_clinic(PG_FUNCTION_ARGS)
@@ -49,64 +46,14 @@ th_sql_add_minutes(PG_FUNCTION_ARGS)
 	PG_RETURN_TIMESTAMPTZ(result);
 }
 
-static bool
-starts_with(const char *text, const char *prefix)
-{
-	return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
-/* "+5" to "-14" after Etc/GMT, as in the tz database. */
-static bool
-is_etc_offset(const char *text)
-{
-	int hours = 0;
-	int digits = 0;
-
-	if (*text != '+' && *text != '-')
-		return *text == '\0' || strcmp(text, "0") == 0;
-	for (const char *p = text + 1; *p >= '0' && *p <= '9'; p++, digits++)
-		hours = hours * 10 + (*p - '0');
-	if (digits < 1 || digits > 2 || text[1 + digits] != '\0' ||
-		(digits == 2 && text[1] == '0'))
-		return false;
-	return hours <= (*text == '+' ? MOST_WEST : MOST_EAST);
-}
-
-/*
- * True if the name may be one of the tz database. The server also takes POSIX
- * rules ("ABC+3", "Foo/Bar3"), which nobody outside understands; every name
- * with a digit but those below Etc/ is one or an old alias of one.
- */
-static bool
-is_zone_name(const char *name)
-{
-	if (starts_with(name, "Etc/GMT"))
-		return is_etc_offset(name + strlen("Etc/GMT"));
-	if (starts_with(name, "posix/") || starts_with(name, "right/") ||
-		strcmp(name, "localtime") == 0 || strcmp(name, "posixrules") == 0)
-		return false;
-	for (const char *p = name; *p != '\0'; p++)
-	{
-		bool is_letter = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z');
-
-		if (!is_letter && *p != '/' && *p != '_' && *p != '-')
-			return false;
-	}
-	return name[0] != '\0';
-}
-
 Datum
 th_sql_is_timezone(PG_FUNCTION_ARGS)
 {
 	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	pg_tz *zone;
-
-	if (strlen(name) > TZ_STRLEN_MAX || !is_zone_name(name))
-		PG_RETURN_BOOL(false);
-	zone = pg_tzset(name);
+	pg_tz *zone = th_zone_named(name);
 
 	/* As the tz database spells it: vendors compare letter by letter. */
-	PG_RETURN_BOOL(zone != NULL && pg_tz_acceptable(zone) &&
+	PG_RETURN_BOOL(zone != NULL &&
 				   strcmp(pg_get_timezone_name(zone), name) == 0);
 }
 

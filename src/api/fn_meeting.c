@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "api/hint.h"
+#include "api/interval.h"
 #include "base/compat.h"
 #include "base/th_clock.h"
 #include "base/th_error.h"
@@ -32,18 +33,6 @@ TH_SQL_FUNCTION(th_sql_host_start_url);
 
 /* A restarting dispatcher is back within this time. */
 #define WORKER_PATIENCE_MS 2000
-
-/* Milliseconds of an interval, from 0 to a day. */
-static long
-interval_ms(const Interval *interval)
-{
-	double ms = (double) interval->time / 1000.0 +
-				(double) interval->day * SECS_PER_DAY * 1000.0 +
-				(double) interval->month * DAYS_PER_MONTH * SECS_PER_DAY *
-					1000.0;
-
-	return (long) Max(0.0, Min(ms, SECS_PER_DAY * 1000.0));
-}
 
 /* "format" has one "%s", for the appointment's number. */
 #define refuse(id, format, hint) refuse_with(psprintf(format, number(id)), hint)
@@ -242,7 +231,7 @@ th_sql_await_meeting(PG_FUNCTION_ARGS)
 			"meeting of appointment %s cannot be awaited under snapshot isolation",
 			"Use READ COMMITTED: this transaction would never see it.");
 	session_id = await_session(clinic_id, id,
-							   interval_ms(PG_GETARG_INTERVAL_P(1)));
+							   th_interval_ms(PG_GETARG_INTERVAL_P(1)));
 	PG_RETURN_DATUM(th_status_session(clinic_id, session_id));
 }
 
@@ -267,6 +256,6 @@ th_sql_host_start_url(PG_FUNCTION_ARGS)
 	th_audit_write(&clinic_id, &status.session_id, 1, "host_start_url",
 				   "session", NULL);
 	PG_RETURN_TEXT_P(cstring_to_text(
-		th_mailbox_ask(TH_ASK_START_URL, clinic_id, status.session_id,
-					   interval_ms(PG_GETARG_INTERVAL_P(1)))));
+		th_mailbox_ask(TH_ASK_START_URL, clinic_id, status.session_id, NULL,
+					   th_interval_ms(PG_GETARG_INTERVAL_P(1)))));
 }

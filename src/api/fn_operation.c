@@ -65,6 +65,9 @@ static const char *const task_names[] = {
 	[TH_TASK_HISTORY] = "history",
 	[TH_TASK_AUDIT_CHAIN] = "audit_chain",
 	[TH_TASK_VENDOR_LIMITS] = "vendor_limits",
+	[TH_TASK_FEEDS] = "feeds",
+	[TH_TASK_EVENTS] = "events",
+	[TH_TASK_VISITS] = "visits",
 	[TH_TASK_CONNECTIONS] = "connections",
 };
 
@@ -347,7 +350,7 @@ th_sql_outbound_held(PG_FUNCTION_ARGS)
 
 	(void) fcinfo;
 	th_owner_enter(&scope);
-	reason = th_environment_held();
+	reason = th_environment_held(false);
 	th_owner_leave(&scope);
 	if (reason == NULL)
 		PG_RETURN_NULL();
@@ -367,7 +370,7 @@ Datum
 th_sql_ask_check_account(PG_FUNCTION_ARGS)
 {
 	char *reply = th_mailbox_ask(TH_ASK_CHECK_ACCOUNT, PG_GETARG_INT64(0),
-								 PG_GETARG_INT64(1), CHECK_TIMEOUT_MS);
+								 PG_GETARG_INT64(1), NULL, CHECK_TIMEOUT_MS);
 	Jsonb *result;
 
 	if (!th_json_parse(reply, strlen(reply), &result))

@@ -62,6 +62,7 @@ static int64
 store_account(const ThPlatform *platform, int64 clinic_id, Jsonb *settings,
 			  const ThCredential *credentials, int n, Oid caller)
 {
+	ThFormerSecret former;
 	ThOwnerScope scope;
 	int64 id;
 
@@ -70,8 +71,13 @@ store_account(const ThPlatform *platform, int64 clinic_id, Jsonb *settings,
 	/* A key of our own making only while nothing could be sealed by another. */
 	if (n > 0 && !th_account_has_envelopes())
 		(void) th_keyring_create_file();
+	th_credential_find_former(clinic_id, platform->name, credentials, n,
+							  &former);
 	id = th_account_upsert(clinic_id, platform->name, settings);
 	th_credential_store(clinic_id, id, credentials, n);
+	th_credential_store_former(clinic_id, id, &former);
+	th_credential_store_vendor_key(clinic_id, id, platform->name, credentials,
+								   n);
 	th_environment_record(GetUserNameFromId(caller, false));
 	th_owner_leave(&scope);
 	return id;

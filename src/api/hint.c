@@ -1,6 +1,6 @@
 /*
  * hint.c
- *	  What to do about each reason why a meeting waits.
+ *	  What to do about each reason why a meeting or an event waits.
  */
 #include "postgres.h"
 
@@ -45,6 +45,14 @@ static const struct
 	  "It goes on by itself." },
 	{ "outcome_unknown", "the answer to a request was lost",
 	  "It is looked up at the platform before anything is repeated." },
+	{ "reauth_required", "access to the calendar has to be granted again",
+	  "Send its owner to the address that telehealth.connect_calendar() gives." },
+	{ "not_connected", "the calendar is not connected yet",
+	  "Its owner has to consent, or the calendar is being looked for." },
+	{ "remote_change", "somebody deleted it in the calendar",
+	  "The next pull decides what becomes of it, by remote_change_policy." },
+	{ "suspicious_pull", "a pull would remove suspiciously much",
+	  "Somebody has to look at the calendar, see telehealth.sync_calendar()." },
 	{ "dead", "it was given up",
 	  "Mend the cause, then run SELECT telehealth.retry_dead_jobs()." },
 	{ "version_mismatch",

@@ -32,7 +32,8 @@ typedef enum SettingKind
 	SETTING_BOOL,
 	SETTING_WORD, /* one of "words" */
 	SETTING_TEXT,
-	SETTING_TIMEOUT
+	SETTING_TIMEOUT,
+	SETTING_COUNT /* a whole number from "least" to "most" */
 } SettingKind;
 
 typedef struct Setting
@@ -41,29 +42,104 @@ typedef struct Setting
 	SettingKind kind;
 	const char *words[4];
 	const char *must_be;
+	int least;
+	int most;
 } Setting;
 
 static const Setting settings_known[] = {
-	{ "api_url", SETTING_URL, { NULL }, "an absolute https URL" },
-	{ "token_url", SETTING_URL, { NULL }, "an absolute https URL" },
-	{ "waiting_room", SETTING_BOOL, { NULL }, "true or false" },
+	{ "api_url", SETTING_URL, { NULL }, "an absolute https URL", 0, 0 },
+	{ "token_url", SETTING_URL, { NULL }, "an absolute https URL", 0, 0 },
+	{ "waiting_room", SETTING_BOOL, { NULL }, "true or false", 0, 0 },
 	{ "recording",
 	  SETTING_WORD,
 	  { "none", "local", "cloud", NULL },
-	  "none, local or cloud" },
-	{ "hipaa", SETTING_BOOL, { NULL }, "true or false" },
+	  "none, local or cloud",
+	  0,
+	  0 },
+	{ "hipaa", SETTING_BOOL, { NULL }, "true or false", 0, 0 },
 	{ "encryption",
 	  SETTING_WORD,
 	  { "enhanced_encryption", "e2ee", NULL },
-	  "enhanced_encryption or e2ee" },
-	{ "authentication", SETTING_BOOL, { NULL }, "true or false" },
-	{ "mute_upon_entry", SETTING_BOOL, { NULL }, "true or false" },
-	{ "default_user", SETTING_TEXT, { NULL }, "text" },
+	  "enhanced_encryption or e2ee",
+	  0,
+	  0 },
+	{ "authentication", SETTING_BOOL, { NULL }, "true or false", 0, 0 },
+	{ "mute_upon_entry", SETTING_BOOL, { NULL }, "true or false", 0, 0 },
+	{ "default_user", SETTING_TEXT, { NULL }, "text", 0, 0 },
 	{ "timeout_ms",
 	  SETTING_TIMEOUT,
 	  { NULL },
-	  "a whole number from 100 to 120000" },
+	  "a whole number from 100 to 120000",
+	  0,
+	  0 },
 };
+
+/* Those of an application's client, see register_oauth_client(). */
+static const Setting client_settings_known[] = {
+	{ "auth_url", SETTING_URL, { NULL }, "an absolute https URL", 0, 0 },
+	{ "token_url", SETTING_URL, { NULL }, "an absolute https URL", 0, 0 },
+	{ "api_url", SETTING_URL, { NULL }, "an absolute https URL", 0, 0 },
+	{ "revoke_url", SETTING_URL, { NULL }, "an absolute https URL", 0, 0 },
+	{ "redirect_uri", SETTING_URL, { NULL }, "an absolute https URL", 0, 0 },
+	{ "scopes", SETTING_TEXT, { NULL }, "text", 0, 0 },
+	{ "timeout_ms",
+	  SETTING_TIMEOUT,
+	  { NULL },
+	  "a whole number from 100 to 120000",
+	  0,
+	  0 },
+};
+
+/* Those of a calendar connection, see connect_calendar(). */
+static const Setting calendar_settings_known[] = {
+	{ .name = "calendar_id", .kind = SETTING_TEXT, .must_be = "text" },
+	{ .name = "url", .kind = SETTING_URL, .must_be = "an absolute https URL" },
+	{ .name = "sync_enabled",
+	  .kind = SETTING_BOOL,
+	  .must_be = "true or false" },
+	{ .name = "sync_direction",
+	  .kind = SETTING_WORD,
+	  .words = { "both", "push", "pull", NULL },
+	  .must_be = "both, push or pull" },
+	{ .name = "sync_frequency_minutes",
+	  .kind = SETTING_COUNT,
+	  .must_be = "a whole number from 1 to 1440",
+	  .least = 1,
+	  .most = 1440 },
+	{ .name = "remote_change_policy",
+	  .kind = SETTING_WORD,
+	  .words = { "restore", "flag", "cancel", NULL },
+	  .must_be = "restore, flag or cancel" },
+	{ .name = "window_days_back",
+	  .kind = SETTING_COUNT,
+	  .must_be = "a whole number from 0 to 366",
+	  .least = 0,
+	  .most = 366 },
+	{ .name = "window_days_ahead",
+	  .kind = SETTING_COUNT,
+	  .must_be = "a whole number from 1 to 1100",
+	  .least = 1,
+	  .most = 1100 },
+	{ .name = "only_video", .kind = SETTING_BOOL, .must_be = "true or false" },
+	{ .name = "invite_patient",
+	  .kind = SETTING_BOOL,
+	  .must_be = "true or false" },
+	{ .name = "summary", .kind = SETTING_TEXT, .must_be = "text" },
+	{ .name = "timeout_ms",
+	  .kind = SETTING_TIMEOUT,
+	  .must_be = "a whole number from 100 to 120000" },
+};
+
+static const char calendar_settings_hint[] =
+	"Options are calendar_id, sync_enabled, sync_direction, "
+	"sync_frequency_minutes, remote_change_policy, window_days_back, "
+	"window_days_ahead, only_video, invite_patient, summary and timeout_ms; "
+	"refresh_token of google and outlook; url, username and password of "
+	"caldav.";
+
+static const char client_settings_hint[] =
+	"Settings are auth_url, token_url, api_url, revoke_url, redirect_uri, "
+	"scopes and timeout_ms.";
 
 static const char settings_hint[] =
 	"Settings are api_url, token_url, waiting_room, recording, hipaa, "
@@ -276,10 +352,10 @@ is_url_allowed(const char *url)
 }
 
 static bool
-is_timeout(JsonbValue *value)
+is_count(JsonbValue *value, int least, int most)
 {
 	char *text;
-	int ms;
+	int count;
 
 	if (value->type != jbvNumeric)
 		return false;
@@ -288,8 +364,8 @@ is_timeout(JsonbValue *value)
 	if (strlen(text) > MOST_TIMEOUT_DIGITS ||
 		strspn(text, "0123456789") != strlen(text))
 		return false;
-	ms = pg_strtoint32(text);
-	return ms >= LEAST_TIMEOUT_MS && ms <= MOST_TIMEOUT_MS;
+	count = pg_strtoint32(text);
+	return count >= least && count <= most;
 }
 
 static bool
@@ -300,7 +376,9 @@ is_value_good(const Setting *setting, JsonbValue *value)
 	if (setting->kind == SETTING_BOOL)
 		return value->type == jbvBool;
 	if (setting->kind == SETTING_TIMEOUT)
-		return is_timeout(value);
+		return is_count(value, LEAST_TIMEOUT_MS, MOST_TIMEOUT_MS);
+	if (setting->kind == SETTING_COUNT)
+		return is_count(value, setting->least, setting->most);
 	if (value->type != jbvString || value->val.string.len > MOST_TEXT)
 		return false;
 	text = pnstrdup(value->val.string.val, value->val.string.len);
@@ -317,8 +395,12 @@ is_value_good(const Setting *setting, JsonbValue *value)
 
 typedef struct Checker
 {
-	const char *platform;
+	const char *subject; /* words before its name */
+	const char *name;
 	bool may_remove;
+	const Setting *known;
+	size_t n_known;
+	const char *hint;
 } Checker;
 
 static void
@@ -326,9 +408,9 @@ check_setting(const char *name, JsonbValue *value, void *context)
 {
 	const Checker *checker = context;
 
-	for (size_t i = 0; i < lengthof(settings_known); i++)
+	for (size_t i = 0; i < checker->n_known; i++)
 	{
-		const Setting *setting = &settings_known[i];
+		const Setting *setting = &checker->known[i];
 
 		if (strcmp(setting->name, name) != 0)
 			continue;
@@ -339,24 +421,116 @@ check_setting(const char *name, JsonbValue *value, void *context)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("setting \"%s\" must be %s", name, setting->must_be),
 				 setting->kind == SETTING_URL
-					 ? errhint("It has no user name, query or fragment; http "
-							   "needs the host in telehealth.allowed_hosts.")
+					 ? errhint("It has no user name, zone, query or fragment; "
+							   "http needs the host in "
+							   "telehealth.allowed_hosts.")
 					 : 0));
 	}
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("unknown setting \"%s\" for platform \"%s\"", name,
-						   checker->platform),
-					errhint("%s", settings_hint)));
+					errmsg("unknown setting \"%s\" for %s \"%s\"", name,
+						   checker->subject, checker->name),
+					errhint("%s", checker->hint)));
 }
 
 void
 th_options_check_settings(const char *platform, Jsonb *settings,
 						  bool may_remove)
 {
-	Checker checker = { platform, may_remove };
+	Checker checker = { "platform",
+						platform,
+						may_remove,
+						settings_known,
+						lengthof(settings_known),
+						settings_hint };
 
 	require_object(settings, "settings");
 	each_member(settings, check_setting, &checker);
+}
+
+void
+th_options_check_client(const char *kind, Jsonb *settings)
+{
+	Checker checker = { "a client of",
+						kind,
+						false,
+						client_settings_known,
+						lengthof(client_settings_known),
+						client_settings_hint };
+
+	require_object(settings, "settings");
+	each_member(settings, check_setting, &checker);
+}
+
+/* ---- calendars ---- */
+
+static const char *const no_names[] = { NULL };
+static const char *const grant_names[] = { "refresh_token", NULL };
+static const char *const password_names[] = { "username", "password", NULL };
+static const char *const password_secrets[] = { "password", NULL };
+
+/* The members of "given" that are in "names", or those that are not. */
+static Jsonb *
+select_members(Jsonb *given, const char *const *names, bool is_listed_wanted)
+{
+	JsonbParseState *state = NULL;
+	JsonbIterator *iterator = JsonbIteratorInit(&given->root);
+	JsonbIteratorToken token;
+	JsonbValue key = { 0 };
+	JsonbValue value;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			key = value;
+		else if (token == WJB_VALUE &&
+				 is_listed(names,
+						   pnstrdup(key.val.string.val, key.val.string.len)) ==
+					 is_listed_wanted)
+		{
+			pushJsonbValue(&state, WJB_KEY, &key);
+			pushJsonbValue(&state, WJB_VALUE, &value);
+		}
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+int
+th_options_calendar(const char *kind, Jsonb *given, bool is_new,
+					ThCredential **credentials, Jsonb **options)
+{
+	Checker checker = { "calendars of",
+						kind,
+						true,
+						calendar_settings_known,
+						lengthof(calendar_settings_known),
+						calendar_settings_hint };
+	bool is_password = strcmp(kind, "caldav") == 0;
+	const char *const *names = !is_new       ? no_names
+							   : is_password ? password_names
+											 : grant_names;
+	ThPlatform secrets = { .name = kind };
+
+	require_object(given, "options");
+	*options = select_members(given, names, false);
+	each_member(*options, check_setting, &checker);
+	if (!is_password && th_json_has(*options, "url"))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("only caldav has an url")));
+	if (!is_new && th_json_has(*options, "calendar_id"))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("another calendar needs connect_calendar()"),
+				 errhint("Disconnect with purge before, or the visits that "
+						 "are shown in the former calendar stay there.")));
+	secrets.required_credentials = is_password ? names : no_names;
+	secrets.optional_credentials = is_password ? no_names : names;
+	secrets.secret_credentials = is_password ? password_secrets : names;
+	*credentials = NULL;
+	if (!is_new)
+		return 0;
+	return th_options_credentials(&secrets, select_members(given, names, true),
+								  credentials);
 }
 
 /* ---- audit ---- */

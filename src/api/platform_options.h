@@ -28,6 +28,18 @@ extern int th_options_credentials(const ThPlatform *platform, Jsonb *given,
 extern void th_options_check_settings(const char *platform, Jsonb *settings,
 									  bool may_remove);
 
+/* The same for the settings of an OAuth client. */
+extern void th_options_check_client(const char *kind, Jsonb *settings);
+
+/*
+ * Options of connect_calendar(): the secrets in "given" into *credentials,
+ * with file: and env: values read, the others, checked, into *options.
+ * Returns the number of credentials. "is_new" false: no secrets are taken.
+ * Memory, errors: as th_options_credentials().
+ */
+extern int th_options_calendar(const char *kind, Jsonb *given, bool is_new,
+							   ThCredential **credentials, Jsonb **options);
+
 /* The names of an object's members as a JSON array under "name", and the platform, for the audit log. */
 extern Jsonb *th_options_audit_detail(const char *platform, const char *name,
 									  Jsonb *object);

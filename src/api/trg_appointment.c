@@ -19,10 +19,12 @@
 #include "utils/tuplestore.h"
 
 #include "api/appointment_columns.h"
+#include "api/booking.h"
 #include "base/compat.h"
 #include "base/th_clock.h"
 #include "base/th_guc.h"
 #include "store/audit.h"
+#include "store/calendar_use.h"
 #include "store/job.h"
 #include "store/meeting.h"
 #include "worker/wake.h"
@@ -44,6 +46,7 @@ typedef struct Visit
 	TimestampTz created_at;
 	Oid status;
 	bool is_video;
+	bool is_live;     /* takes place, or goes on */
 	bool wants;       /* a meeting */
 	bool has_meeting; /* or had one */
 	bool is_overbooked;
@@ -61,8 +64,10 @@ typedef struct Work
 	int64 *ids;
 	int n_overbooked;
 	int overbooked_room;
-	bool is_new;    /* the rows were inserted */
-	bool has_marks; /* now or before a flush */
+	ThBookings *bookings; /* to be held against busy times; or NULL */
+	bool is_new;          /* the rows were inserted */
+	bool is_shown;        /* there are calendars that may show them */
+	bool has_marks;       /* now or before a flush */
 } Work;
 
 /* ---- reading ---- */
@@ -100,11 +105,12 @@ read_visit(const Work *work, TupleTableSlot *slot, Visit *out)
 	out->status = DatumGetObjectId(value_of(work, slot, TH_COLUMN_STATUS));
 	out->is_video = DatumGetObjectId(value_of(work, slot, TH_COLUMN_TYPE)) ==
 					c->video;
-	out->wants =
-		out->is_video &&
-		(out->status == c->scheduled || out->status == c->confirmed ||
-		 out->status == c->checked_in || out->status == c->in_progress) &&
-		DatumGetBool(value_of(work, slot, TH_COLUMN_IS_MEETING_WANTED));
+	out->is_live = out->status == c->scheduled || out->status == c->confirmed ||
+				   out->status == c->checked_in ||
+				   out->status == c->in_progress;
+	out->wants = out->is_video && out->is_live &&
+				 DatumGetBool(
+					 value_of(work, slot, TH_COLUMN_IS_MEETING_WANTED));
 	out->has_meeting = !is_null_at(work, slot, TH_COLUMN_MEETING_ID) ||
 					   !is_null_at(work, slot, TH_COLUMN_JOIN_URL);
 	out->is_overbooked = DatumGetBool(
@@ -159,7 +165,70 @@ is_link_touched(const Work *work, TupleTableSlot *old, TupleTableSlot *new,
 			differs(work, old, new, TH_COLUMN_JOIN_URL));
 }
 
+/* True if a column changed that a calendar shows. */
+static bool
+is_calendar_touched(const Work *work, TupleTableSlot *old, TupleTableSlot *new)
+{
+	static const ThColumn columns[] = {
+		TH_COLUMN_STARTS_AT, TH_COLUMN_DURATION, TH_COLUMN_TIMEZONE,
+		TH_COLUMN_STATUS,    TH_COLUMN_TYPE,     TH_COLUMN_PROVIDER_ID,
+		TH_COLUMN_PLATFORM,  TH_COLUMN_LOCATION, TH_COLUMN_TITLE,
+		TH_COLUMN_JOIN_URL,
+	};
+
+	for (size_t i = 0; i < lengthof(columns); i++)
+	{
+		if (differs(work, old, new, columns[i]))
+			return true;
+	}
+	return false;
+}
+
+/* The same for what may be shown of it where a policy lets more out. */
+static bool
+is_event_touched(const Work *work, TupleTableSlot *old, TupleTableSlot *new)
+{
+	return is_calendar_touched(work, old, new) ||
+		   differs(work, old, new, TH_COLUMN_REASON) ||
+		   differs(work, old, new, TH_COLUMN_PATIENT_ID);
+}
+
 /* ---- deciding ---- */
+
+/* The rows of appointment_provider_id_excl. */
+static bool
+takes_time(const Work *work, const Visit *visit)
+{
+	const ThColumns *c = work->columns;
+
+	return !visit->is_overbooked &&
+		   (visit->status == c->pending || visit->status == c->scheduled ||
+			visit->status == c->confirmed || visit->status == c->checked_in ||
+			visit->status == c->in_progress);
+}
+
+/* "slot" is where the visit was read. */
+static void
+add_booking(Work *work, TupleTableSlot *slot, const Visit *visit)
+{
+	if (work->bookings == NULL)
+		work->bookings = th_bookings_begin();
+	th_bookings_add(work->bookings, visit->clinic_id, visit->id,
+					DatumGetInt64(value_of(work, slot, TH_COLUMN_PROVIDER_ID)),
+					visit->starts_at, visit->ends_at);
+}
+
+/* A visit that took its time before is left alone. */
+static bool
+is_booking(const Work *work, TupleTableSlot *old_slot, const Visit *old,
+		   TupleTableSlot *new_slot, const Visit *new)
+{
+	return takes_time(work, new) &&
+		   (!takes_time(work, old) ||
+			differs(work, old_slot, new_slot, TH_COLUMN_CLINIC_ID) ||
+			differs(work, old_slot, new_slot, TH_COLUMN_PROVIDER_ID) ||
+			old->starts_at != new->starts_at || old->ends_at != new->ends_at);
+}
 
 static void
 flush_marks(Work *work)
@@ -244,9 +313,23 @@ is_restored(const Visit *visit)
 		   superuser();
 }
 
+/*
+ * What calendars show of it follows, a moment later: then its link is there,
+ * and edits that follow each other become one.
+ */
+static void
+mark_calendars(Work *work, const Visit *visit, ThPriority usual)
+{
+	add_mark(work, TH_JOB_CALENDARS,
+			 is_near(work, visit) ? TH_PRIORITY_NEAR : usual, visit,
+			 work->now + (is_near(work, visit) ? 0 : DEBOUNCE_US));
+}
+
 static void
 look_at_insert(Work *work, const Visit *visit)
 {
+	if (work->is_shown && visit->is_live && visit->ends_at > work->now)
+		mark_calendars(work, visit, TH_PRIORITY_CREATE);
 	if (visit->wants && visit->ends_at > work->now)
 		add_mark(work, TH_JOB_MEETING,
 				 is_near(work, visit) ? TH_PRIORITY_NEAR : TH_PRIORITY_CREATE,
@@ -259,6 +342,8 @@ look_at_insert(Work *work, const Visit *visit)
 static void
 look_at_delete(Work *work, const Visit *visit)
 {
+	if (work->is_shown)
+		add_mark(work, TH_JOB_CALENDARS, TH_PRIORITY_CHANGE, visit, work->now);
 	if (visit->is_video || visit->has_meeting)
 		add_mark(work, TH_JOB_MEETING, TH_PRIORITY_CHANGE, visit, work->now);
 }
@@ -287,6 +372,9 @@ look_at_update(Work *work, TupleTableSlot *old_slot, TupleTableSlot *new_slot)
 
 	read_visit(work, old_slot, &old);
 	read_visit(work, new_slot, &new);
+	if (th_guc_busy_time_blocks &&
+		is_booking(work, old_slot, &old, new_slot, &new))
+		add_booking(work, new_slot, &new);
 	if (old.clinic_id != new.clinic_id || old.id != new.id)
 	{
 		look_at_delete(work, &old);
@@ -294,12 +382,17 @@ look_at_update(Work *work, TupleTableSlot *old_slot, TupleTableSlot *new_slot)
 		return;
 	}
 
-	/* A visit that took place, or did not, leaves its meeting as it is. */
+	/*
+	 * A visit that took place, or did not, leaves its meeting as it is; so
+	 * does one that goes on.
+	 */
+	if (work->is_shown && is_event_touched(work, old_slot, new_slot))
+		mark_calendars(work, &new, TH_PRIORITY_CHANGE);
 	is_status_changed = old.status != new.status;
 	if ((old.is_video || new.is_video || old.has_meeting || new.has_meeting) &&
-		((is_status_changed && new.status !=
-								   work->columns->completed &&new.status !=
-								   work->columns->no_show) ||
+		((is_status_changed && !(old.wants && new.wants) &&
+		  new.status != work->columns->completed &&new.status !=
+			  work->columns->no_show) ||
 		 is_meeting_touched(work, old_slot, new_slot) ||
 		 is_link_touched(work, old_slot, new_slot, &new)))
 		mark_changed(work, &old, &new);
@@ -355,6 +448,9 @@ look_at_rows(Work *work, TupleDesc columns, Tuplestorestate *rows,
 	while (tuplestore_gettupleslot(rows, true, false, slot))
 	{
 		read_visit(work, slot, &visit);
+		if (th_guc_busy_time_blocks && look == look_at_insert &&
+			takes_time(work, &visit))
+			add_booking(work, slot, &visit);
 		look(work, &visit);
 	}
 	ExecDropSingleTupleTableSlot(slot);
@@ -375,7 +471,7 @@ th_sql_appointment_mark(PG_FUNCTION_ARGS)
 
 	if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
 	{
-		th_job_mark_abandoned();
+		th_job_mark_abandoned(th_calendar_is_used());
 		th_wake_at_commit();
 		return PointerGetDatum(NULL);
 	}
@@ -384,6 +480,7 @@ th_sql_appointment_mark(PG_FUNCTION_ARGS)
 	work.columns = th_appointment_columns(trigger->tg_relation);
 	work.now = th_clock_now();
 	work.is_new = TRIGGER_FIRED_BY_INSERT(trigger->tg_event);
+	work.is_shown = th_calendar_is_used();
 	if (work.is_new)
 		look_at_rows(&work, columns, trigger->tg_newtable, look_at_insert);
 	else if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
@@ -392,6 +489,8 @@ th_sql_appointment_mark(PG_FUNCTION_ARGS)
 		look_at_pairs(&work, columns, trigger->tg_oldtable,
 					  trigger->tg_newtable);
 
+	if (work.bookings != NULL)
+		th_bookings_check(work.bookings, trigger->tg_relation);
 	if (work.n_overbooked > 0)
 		th_audit_write(work.clinics, work.ids, work.n_overbooked, "overbook",
 					   "appointment", NULL);
@@ -401,26 +500,7 @@ th_sql_appointment_mark(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
-/* ---- updated_at and sequence ---- */
-
-/* True if a column changed that a calendar shows. */
-static bool
-is_calendar_touched(const Work *work, TupleTableSlot *old, TupleTableSlot *new)
-{
-	static const ThColumn columns[] = {
-		TH_COLUMN_STARTS_AT, TH_COLUMN_DURATION, TH_COLUMN_TIMEZONE,
-		TH_COLUMN_STATUS,    TH_COLUMN_TYPE,     TH_COLUMN_PROVIDER_ID,
-		TH_COLUMN_PLATFORM,  TH_COLUMN_LOCATION, TH_COLUMN_TITLE,
-		TH_COLUMN_JOIN_URL,
-	};
-
-	for (size_t i = 0; i < lengthof(columns); i++)
-	{
-		if (differs(work, old, new, columns[i]))
-			return true;
-	}
-	return false;
-}
+/* ---- updated_at, sequence and cancelled_at ---- */
 
 /*
  * True if anything changed beside what this trigger keeps, the vendor's
@@ -452,6 +532,15 @@ is_row_touched(const Work *work, TupleTableSlot *old, TupleTableSlot *new)
 	return false;
 }
 
+/* When it was cancelled, unless the statement says so itself. */
+static bool
+is_cancelling(const Work *work, TupleTableSlot *old, TupleTableSlot *new)
+{
+	return work->columns->number[TH_COLUMN_CANCELLED_AT] != InvalidAttrNumber &&
+		   differs(work, old, new, TH_COLUMN_STATUS) &&
+		   !differs(work, old, new, TH_COLUMN_CANCELLED_AT);
+}
+
 Datum
 th_sql_appointment_stamp(PG_FUNCTION_ARGS)
 {
@@ -459,9 +548,9 @@ th_sql_appointment_stamp(PG_FUNCTION_ARGS)
 	Work work = { 0 };
 	TupleTableSlot *old;
 	TupleTableSlot *new;
-	int numbers[2];
-	Datum values[2];
-	bool nulls[2] = { false, false };
+	int numbers[3];
+	Datum values[3];
+	bool nulls[3] = { false, false, false };
 	int n = 0;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) ||
@@ -488,6 +577,14 @@ th_sql_appointment_stamp(PG_FUNCTION_ARGS)
 		numbers[n] = work.columns->number[TH_COLUMN_SEQUENCE];
 		values[n++] = Int32GetDatum(
 			DatumGetInt32(value_of(&work, new, TH_COLUMN_SEQUENCE)) + 1);
+	}
+	if (is_cancelling(&work, old, new))
+	{
+		numbers[n] = work.columns->number[TH_COLUMN_CANCELLED_AT];
+		nulls[n] = DatumGetObjectId(value_of(&work, new, TH_COLUMN_STATUS)) !=
+				   work.columns->cancelled;
+		values[n++] = TimestampTzGetDatum(
+			GetCurrentTransactionStartTimestamp());
 	}
 	return PointerGetDatum(
 		heap_modify_tuple_by_cols(trigger->tg_newtuple,

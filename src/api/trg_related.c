@@ -19,7 +19,9 @@
 
 #include "base/compat.h"
 #include "base/th_clock.h"
+#include "calendar/calendar.h"
 #include "platform/platform.h"
+#include "store/calendar_use.h"
 #include "store/job.h"
 #include "worker/wake.h"
 
@@ -94,17 +96,17 @@ key_of(TupleTableSlot *slot, int number)
 	return DatumGetInt64(slot_getattr(slot, number, &is_null));
 }
 
-/* A policy about what is no video platform is none of a meeting. */
+/* A policy about neither a video platform nor a calendar is none of ours. */
 static bool
-is_about_meetings(const Related *related, TupleTableSlot *slot)
+is_about_us(const Related *related, TupleTableSlot *slot)
 {
 	bool is_null;
-	Datum target;
+	char *target;
 
 	if (related->target == 0)
 		return true;
-	target = slot_getattr(slot, related->target, &is_null);
-	return th_platform_find(TextDatumGetCString(target)) != NULL;
+	target = TextDatumGetCString(slot_getattr(slot, related->target, &is_null));
+	return th_platform_find(target) != NULL || th_calendar_find(target) != NULL;
 }
 
 static void
@@ -123,7 +125,7 @@ add_mark(Related *related, TupleTableSlot *slot)
 {
 	ThMark *mark;
 
-	if (!is_about_meetings(related, slot))
+	if (!is_about_us(related, slot))
 		return;
 	if (related->marks == NULL)
 		related->marks = palloc_array(ThMark, TH_MARK_CHUNK);
@@ -247,6 +249,8 @@ th_sql_related_mark(PG_FUNCTION_ARGS)
 	}
 	columns = RelationGetDescr(trigger->tg_relation);
 	read_arguments(trigger, columns, &related);
+	if (related.kind == TH_JOB_BACKFILL)
+		th_calendar_forget_use();
 	look_at_rows(&related, trigger, columns);
 	flush_marks(&related);
 	return PointerGetDatum(NULL);
