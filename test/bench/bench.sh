@@ -22,6 +22,7 @@ bench_begin()
 
 	shift
 	"$bench_folder/../setup" check >/dev/null
+	export TMPDIR=${TMPDIR:-/tmp}
 	th_begin
 	th_build bench
 	th_server bench

@@ -10,7 +10,7 @@ use Test::More;
 use TelehealthTest ();
 use Time::HiRes qw(time);
 
-our @EXPORT = qw(edit_visits end_ok ends go_away hold_at is_cutting let_go settled_ok
+our @EXPORT = qw(die_at edit_visits end_it end_ok ends go_away hold_at is_cutting let_go settled_ok
 	stand_by steps undisturbed wait_held);
 
 # Steps of a job, in its order: [ where the process is held so that the job is
@@ -171,6 +171,35 @@ sub undisturbed
 
 sub go_away { $_->[0]->quit for @bystanders; @bystanders = (); return }
 
+# Runs an edit with a process that dies at a point, after it was held at
+# another if one is given; true once there is another process
+sub die_at
+{
+	my ($t, $hold, $point, $edit) = @_;
+	my $old = $t->wait_dispatcher;
+	my $offset = $t->log_size;
+
+	if (!defined $hold)
+	{
+		$t->reload_conf('telehealth.debug_crash_at' => $point);
+		$t->poll('SHOW telehealth.debug_crash_at', $point);
+	}
+	else
+	{
+		$t->reload_conf('telehealth.debug_waitpoint' => $hold);
+		$t->poll('SHOW telehealth.debug_waitpoint', $hold);
+	}
+	eval { $edit->(); 1 } or note 'the server went down under the edit';
+	if (defined $hold)
+	{
+		wait_held($t, $hold, $offset);
+		$t->reload_conf('telehealth.debug_waitpoint' => '', 'telehealth.debug_crash_at' => $point);
+	}
+	my $died = TelehealthTest::patiently(sub { !$t->is_alive($old) }, 20);
+	$t->reload_conf('telehealth.debug_waitpoint' => '', 'telehealth.debug_crash_at' => '');
+	return $died && $t->wait_ready && $t->wait_dispatcher(undef, other => $old);
+}
+
 # ---- what happens to the process that is held
 
 my %end = (
@@ -217,6 +246,9 @@ my %end = (
 	});
 
 sub ends { return sort keys %end }
+
+# The process that is held ends so
+sub end_it { my ($t, $how) = @_; return $end{$how}->($t, $t->wait_dispatcher) }
 
 # Does this end cut all sessions?
 sub is_cutting { return $_[0] =~ /^(?:kill|immediate)/ }

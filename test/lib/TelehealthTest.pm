@@ -75,12 +75,12 @@ sub import
 # Last line of a test: no fake was misused, and the plan
 sub finish
 {
-	for my $fake (FakeZoom->all)
+	for my $fake (FakePeer->all)
 	{
 		my @bad = $fake->complaints;
 
 		next if $fake->is_judged;
-		is(join("\n", @bad), '', 'the fake Zoom was not misused');
+		is(join("\n", @bad), '', $fake->name . ' was not misused');
 		$fake->is_judged(1);
 	}
 	return done_testing();
@@ -160,6 +160,38 @@ sub node
 	$self->start if $o{start} // 1;
 	return $self;
 }
+
+# A started server with the extension that tells all it can: a log of every
+# statement at the lowest level, WAL for logical decoding, pg_stat_statements
+# where it is installed.
+sub telling_node
+{
+	my ($class, $name, %conf) = @_;
+	my $self = $class->node($name, start => 0,
+		conf => {
+			log_statement => 'all',
+			log_min_duration_statement => 0,
+			log_min_messages => 'debug5',
+			log_error_verbosity => 'verbose',
+			log_parameter_max_length => 0,
+			log_parameter_max_length_on_error => 0,
+			debug_print_parse => 'on',
+			wal_level => 'logical',
+			track_activity_query_size => '64kB',
+			%conf,
+		});
+
+	$self->{th_has_statements} = -f `pg_config --pkglibdir` =~ s/\n//r . '/pg_stat_statements.so';
+	$self->set_conf(shared_preload_libraries => 'telehealth, pg_stat_statements', 'pg_stat_statements.track' => 'all')
+	  if $self->{th_has_statements};
+	$self->start;
+	$self->create_extension;
+	$self->sql('CREATE EXTENSION pg_stat_statements') if $self->{th_has_statements};
+	return $self;
+}
+
+# True if pg_stat_statements looks on
+sub has_statements { my ($self) = @_; return $self->{th_has_statements} }
 
 # Settings into postgresql.conf; undefined leaves one out.  The server reads
 # them at its next start or reload.
@@ -344,6 +376,55 @@ sub connect_zoom
 			literal(\%credentials), literal(\%settings), $opt{clinic} // 0),
 		(defined $opt{db} ? (db => $opt{db}) : ()),
 		(defined $opt{role} ? (role => $opt{role}) : ()));
+}
+
+# Connect a provider's calendar at a fake Google or Graph by a grant of its
+# user; returns the connection's id. Options: provider (1), user, clinic (the
+# client's: 0), and options => {...} of the connection.
+sub connect_google
+{
+	my ($self, $fake, %o) = @_;
+	return $self->_connect_calendar($fake, 'google', { client_id => 'google-app-1', client_secret => 'google-secret-1' }, %o);
+}
+
+sub connect_outlook
+{
+	my ($self, $fake, %o) = @_;
+	return $self->_connect_calendar($fake, 'outlook', { client_id => 'app-1', client_secret => 'app-secret-1' }, %o);
+}
+
+sub _connect_calendar
+{
+	my ($self, $fake, $kind, $client, %o) = @_;
+	my %settings = map { $_ => $fake->can($_) ? $fake->$_ : undef } qw(api_url token_url auth_url revoke_url);
+	my $provider = $o{provider} // 1;
+	my $grant = $fake->grant(user => $o{user} // 'user1@clinic.example');
+
+	delete $settings{$_} for grep { !defined $settings{$_} } keys %settings;
+	$self->sql(sprintf("SELECT telehealth.register_oauth_client('%s', %s::jsonb, %s::jsonb)",
+			$kind, literal($client), literal(\%settings)))
+	  if !$self->{"th_client $kind"}++;
+	$self->sql(sprintf("SELECT telehealth.connect_calendar(%s, '%s', %s::jsonb)",
+			$provider, $kind, literal({ refresh_token => $grant->{refresh_token}, %{ $o{options} // {} } })));
+	my $id = $self->sql("SELECT id FROM telehealth.calendar_connection WHERE provider_id = $provider AND kind = '$kind'");
+
+	$self->poll("SELECT status FROM telehealth.calendar_connection WHERE id = $id", 'CONNECTED', 30)
+	  if $o{wait} // 1;
+	return $id;
+}
+
+# Limits of a calendar vendor that are no part of the test, or those given
+sub widen_calendar_limits
+{
+	my ($self, $vendor, %limits) = @_;
+
+	%limits = (
+		requests_per_minute => 600_000,
+		requests_per_minute_per_calendar => 120_000,
+		concurrent_requests => 20,
+		%limits);
+	return $self->sql('INSERT INTO telehealth.vendor_limit (vendor, name, value) VALUES '
+		  . join(', ', map { "('$vendor', '$_', $limits{$_})" } sort keys %limits));
 }
 
 # Limits of Zoom that are no part of the test, or those given; a hash reference
@@ -566,6 +647,14 @@ sub wait_ready
 	return patiently(
 		sub { my ($rc) = $self->_try_psql('postgres', 'SELECT 1'); $rc == 0 },
 		$limit_s // 60);
+}
+
+# Until its gateway listens
+sub wait_gateway
+{
+	my ($self) = @_;
+
+	return $self->poll(q{SELECT status FROM telehealth.health WHERE check_name = 'gateway'}, 'ok', 60);
 }
 
 # Text of the server's log from an offset, and its present size

@@ -376,7 +376,9 @@ WRAP(int, EVP_Digest,
 	  void *engine),
 	 (data, n, out, size, type, engine), 0)
 
-WRAP(int, curl_global_init, (long flags), (flags), EASY_FAILED)
+WRAP(int, curl_global_init_mem,
+	 (long flags, void *m, void *f, void *r, void *s, void *c),
+	 (flags, m, f, r, s, c), EASY_FAILED)
 WRAP(int, curl_multi_add_handle, (void *multi, void *easy), (multi, easy),
 	 MULTI_FAILED)
 WRAP(int, curl_multi_socket_action,

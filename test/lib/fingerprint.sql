@@ -7,7 +7,7 @@ WITH extension AS (
 	SELECT d.classid, d.objid FROM pg_depend AS d JOIN extension AS x ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = x.oid
 	LEFT JOIN pg_class AS c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
 	LEFT JOIN pg_type AS t ON d.classid = 'pg_type'::regclass AND t.oid = d.objid
-	WHERE d.deptype = 'e' AND COALESCE(c.relname, t.typname, '-') !~ '^_?job_history_[0-9]{8}$'
+	WHERE d.deptype = 'e' AND COALESCE(c.relname, t.typname, '-') !~ '^_?job_(history|failure)_[0-9]+$'
 ), relation AS (
 	SELECT c.*, c.oid::regclass::text AS name FROM pg_class AS c JOIN member AS m ON m.classid = 'pg_class'::regclass AND m.objid = c.oid
 ), function AS (

@@ -4,9 +4,18 @@ use TelehealthTest;
 use Time::HiRes qw(time);
 
 my $good = FakeZoom->start(tls => 'good');
+
+# Each has an authority of its own, and all of these are trusted: what is
+# refused is refused for what is wrong with the certificate
+my %tls = map { $_ => FakeZoom->start(tls => $_) } qw(expired wronghost selfsigned);
+my $authorities = PostgreSQL::Test::Utils::tempdir . '/authorities.pem';
+PostgreSQL::Test::Utils::append_to_file($authorities, PostgreSQL::Test::Utils::slurp_file($_->ca_file)) for $good, values %tls;
+
+# A proxy that the server's environment names is asked for nothing: it is not there
+local @ENV{qw(http_proxy https_proxy all_proxy)} = ('http://127.0.0.1:9') x 3;
 my $t = TelehealthTest->node('http',
 	conf => {
-		'telehealth.ca_file' => $good->ca_file,
+		'telehealth.ca_file' => $authorities,
 		'telehealth.request_timeout_ms' => 1000,
 		'telehealth.connect_timeout_ms' => 800,
 		'telehealth.max_response_kb' => 64,
@@ -40,8 +49,9 @@ sub outcome
 
 sub text { return $_[0]{last_error} // '' }
 
-# ---- certificates
-my %tls = map { $_ => FakeZoom->start(tls => $_) } qw(expired wronghost selfsigned);
+# ---- certificates: a handshake may take its time
+$t->reload_conf('telehealth.request_timeout_ms' => 10_000, 'telehealth.connect_timeout_ms' => 10_000);
+$t->poll('SHOW telehealth.connect_timeout_ms', '10s');
 for my $kind (sort keys %tls)
 {
 	my $job = try_at($tls{$kind}->api_url, $tls{$kind}->token_url);
@@ -57,6 +67,8 @@ for my $kind (sort keys %tls)
 	like(text($job), qr/TLS failed/, 'S4: so is one of an authority that is not in ca_file');
 	is($other->state->{requests_total}, 0, '… and no request goes out');
 }
+$t->reload_conf('telehealth.request_timeout_ms' => 1000, 'telehealth.connect_timeout_ms' => 800);
+$t->poll('SHOW telehealth.connect_timeout_ms', '800ms');
 
 # ---- addresses
 my $plain = FakeZoom->start;

@@ -43,9 +43,9 @@ my $began = Time::HiRes::time();
 seconds_to_link() while Time::HiRes::time() - $began < 3;
 $late->query_safe('COMMIT');
 my $linked = 'SELECT join_url IS NOT NULL FROM telehealth.appointment WHERE id = %d';
-ok($t->poll(sprintf($linked, 9000001), 't', 5), 'a transaction that was open for long is seen at its commit');
+ok($t->poll(sprintf($linked, 9000001), 't', 20), 'a transaction that was open for long is seen at its commit');
 $prepared->query_safe(q{COMMIT PREPARED 'late'});
-ok($t->poll(sprintf($linked, 9000002), 't', 5), 'so is a prepared one');
+ok($t->poll(sprintf($linked, 9000002), 't', 20), 'so is a prepared one');
 $late->quit;
 $prepared->quit;
 

@@ -58,15 +58,25 @@ sub work
 	return;
 }
 
-# As tests: what was measured did not grow
+# As tests: what was measured does not grow by that work. What is done for the
+# first time may keep something; a leak does so each time.
 sub stays
 {
-	my ($before, $after, $what) = @_;
+	my ($work, $what) = @_;
+	my ($before, $after) = (undef, measure());
 
+	for (1 .. 3)
+	{
+		$before = $after;
+		$work->();
+		$after = measure();
+		last if $after->{contexts} - $before->{contexts} < 100_000 && $after->{pages} - $before->{pages} < 1_500_000;
+	}
 	note "$what: ", join ', ', map { "$_ $before->{$_} -> $after->{$_}" } sort keys %$before;
 	is($t->dispatcher_pid, $pid, "$what it is the same process");
 	cmp_ok($after->{contexts} - $before->{contexts}, '<', 100_000, "$what its memory contexts are as large as before");
-	cmp_ok($after->{pages} - $before->{pages}, '<', 3_000_000, "$what so is its memory") if !$is_watched;
+	# what malloc keeps for itself moves, but not up each time
+	cmp_ok($after->{pages} - $before->{pages}, '<', 1_500_000, "$what so is its memory") if !$is_watched;
 	cmp_ok($after->{descriptors}, '<', $before->{descriptors} + 4, "$what no descriptor is left open");
 	is($after->{works}, 0, "$what no work is left");
 	return;
@@ -78,9 +88,7 @@ work(6000, 2000, 'n + 1000');
 # what is done now and then has been done once
 ok($t->poll(q{SELECT to_regclass('telehealth_private.job_history_' || to_char((now() AT TIME ZONE 'UTC') + interval '1 day', 'YYYYMMDD')) IS NOT NULL
 	AND NOT EXISTS (SELECT FROM telehealth.audit_log WHERE chain_hash IS NULL)}, 't', 40), 'the first housekeeping is over');
-my $before = measure();
-work($jobs, 2000, 'n + 1000');
-stays($before, measure(), "after $jobs jobs");
+stays(sub { work($jobs, 2000, 'n + 1000') }, "after $jobs jobs");
 
 # ---- calls, some of which fail in every way
 
@@ -100,9 +108,7 @@ $fake->faults(
 	$sometimes->(DELETE => 6, kind => 'cut_before'),
 	$sometimes->(DELETE => 7, kind => 'hang'));
 work(300, 100, 'n % 20 + 1');
-$before = measure();
-work($calls, 200, 'n % 20 + 1');
-stays($before, measure(), "after $calls calls");
+stays(sub { work($calls, 200, 'n % 20 + 1') }, "after $calls calls");
 cmp_ok($t->sql(q{SELECT count(*) FROM telehealth_private.job_history WHERE outcome IN ('retry', 'unknown')}), '>', 8, 'many of which failed');
 
 finish;

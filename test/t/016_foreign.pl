@@ -249,7 +249,7 @@ fails_in_dispatcher($_, reload => 1, of => 1) for qw(curl_multi_init curl_multi_
 
 # ---- a dispatcher that cannot begin
 
-for my $name (qw(curl_global_init epoll_create1))
+for my $name (qw(curl_global_init_mem epoll_create1))
 {
 	my $pid = $t->dispatcher_pid;
 

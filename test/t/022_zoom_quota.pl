@@ -108,10 +108,7 @@ like($order, qr/^near near (?:create ){4}(?:update ?){4}$/, 'Z8: near starts, th
 # ---- ten edits
 
 $since = $fake->state->{requests_total};
-for my $minute (1 .. 10)
-{
-	$t->sql("UPDATE telehealth.appointment SET duration = 10 + $minute, timezone = 'Europe/Berlin' WHERE id = $made[3]");
-}
+$t->sql(join ";\n", map { "UPDATE telehealth.appointment SET duration = 10 + $_, timezone = 'Europe/Berlin' WHERE id = $made[3]" } 1 .. 10);
 ok($t->drained, 'ten edits settle');
 my @patches = grep { $_->{method} eq 'PATCH' } $fake->requests(since => $since);
 is(scalar(@patches), 1, 'Z8: ten edits are one PATCH');

@@ -76,7 +76,7 @@ $fake->options(locks => {});
 my $check = $t->checks($account);
 is(join(' ', sort map { $_->{status} } grep { $_->{status} ne 'ok' } values %$check), '', 'a good account has no finding')
   or diag explain $check;
-is(scalar(grep { /^scope: / } keys %$check), 6, 'Z15: each operation has its scope looked at');
+is(scalar(grep { /^scope: / } keys %$check), 7, 'Z15: each operation has its scope looked at');
 
 my $users = $fake->control(GET => 'options')->{users};
 $_->{type} = 1 for grep { $_->{id} eq 'host-id-1' } @$users;

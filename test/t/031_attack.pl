@@ -24,45 +24,70 @@ my %RELATION_CLASS = (
 	view => { reader => 'r', app => 'r', admin => 'r' },
 	inside => {});
 my %RELATION = (
-	(map { ("telehealth.$_" => 'booked') } qw(appointment patient provider)),
+	(map { ("telehealth.$_" => 'booked') } qw(appointment appointment_series patient provider busy_time working_hours)),
 	(map { ("telehealth.$_" => 'configured') } qw(clinic disclosure_policy vendor_limit)),
-	(map { ("telehealth.$_" => 'shown') } qw(session account)),
+	(map { ("telehealth.$_" => 'shown') } qw(session account import_problem feed webhook_event participant waiting_room_entry recording
+		calendar_connection calendar_event calendar_change)),
 	'telehealth.audit_log' => 'audit',
 	(map { ("telehealth.$_" => 'view') } qw(health platform_status worker_status periodic_tasks job_status dead_jobs upcoming_sessions
-		not_ready orphan_meetings duplicate_meetings)),
-	(map { ("telehealth.${_}_id_seq" => 'inside') } qw(clinic provider patient appointment session account audit_log)),
+		not_ready calendar_status sync_metrics orphan_meetings duplicate_meetings series_conflict tz_drift webhook_metrics)),
+	(map { ("telehealth.${_}_id_seq" => 'inside') } qw(clinic provider patient appointment appointment_series session account
+		audit_log feed webhook_event waiting_room_entry calendar_connection calendar_event calendar_change working_hours)),
 	(map { ("telehealth_private.$_" => 'inside') } qw(account_secret token_cache session_secret builtin_platform
-		builtin_vendor_limit builtin_disclosure_policy role_grant job job_history job_history_default quota environment
-		pause claim_no_seq crowded_visit health_worker health_processes health_environment health_accounts health_visits health_roles)));
+		oauth_client oauth_client_secret oauth_state push_channel builtin_oauth oauth_client_id_seq oauth_state_id_seq push_channel_id_seq
+		connection_secret connection_token calendar_cursor sync_count builtin_calendar
+		builtin_vendor_limit builtin_disclosure_policy windows_zone role_grant job job_history job_history_done job_history_default
+		job_failure job_failure_default history_hold quota environment installation
+		pause dashboard_token claim_no_seq crowded_visit health_worker health_processes health_environment health_accounts health_visits health_roles
+		health_gateway health_calendars)));
 
 # Who may call it. of_clinic: for the caller's own clinic only; over_all: an
-# administrator of every clinic; asked: says nothing of rows.
+# administrator of every clinic; asked: says nothing of rows; signed: nothing
+# happens without somebody's signature.
 my %CALL_CLASS = (
 	asked => [qw(reader app admin)],
 	of_clinic => [qw(app admin)],
+	signed => [qw(app admin)],
 	of_admin => [qw(admin)],
 	over_all => [],
 	inside => []);
 my %CALL = (
-	(map { ("telehealth.$_" => 'asked') } qw(current_clinic may_see)),
+	(map { ("telehealth.$_" => 'asked') } qw(current_clinic may_see parse_ics vevent vcalendar ical_duration vtimezone feed_qr)),
 	(map { ("telehealth.$_" => 'of_clinic') } qw(ensure_meeting cancel_meeting backfill_meetings await_meeting
-		host_start_url appointment_ics explain_appointment)),
+		host_start_url appointment_ics import_ics import_csv explain_appointment refresh_series split_series
+		create_feed rotate_feed revoke_feed feed_ics complete_oauth
+		connect_calendar configure_calendar disconnect_calendar purge_remote sync_calendar is_free free_slots)),
+	(map { ("telehealth.$_" => 'signed') } qw(receive_webhook zoom_webhook twilio_webhook google_calendar_webhook graph_webhook
+		provider_schedule_webhook)),
 	(map { ("telehealth.$_" => 'of_admin') } qw(connect_platform configure_platform disconnect_platform check_platform
+		register_oauth_client authorize_platform connect_schedule disconnect_schedule
 		retry_job retry_dead_jobs)),
-	(map { ("telehealth.$_" => 'over_all') } qw(pause_outbound resume_outbound rotate_keys adopt_environment grant_role
+	(map { ("telehealth.$_" => 'over_all') } qw(pause_outbound resume_outbound hold_history release_history rotate_keys set_dashboard_token drop_dashboard_token adopt_environment grant_role
 		revoke_role)));
 
 # Arguments that make sense, by "function.argument", name or type
 my %ARGUMENT = (
-	platform => q('mock'), credentials => q('{}'), settings => q('{}'), timeout => q('50 ms'), method => q('PUBLISH'),
+	platform => q('mock'), credentials => q('{}'), settings => q('{}'), timeout => q('50 ms'), method => q('PUBLISH'), timezone => q('UTC'),
 	since => q('2000-01-01Z'), reason => q('x'), 'retry_job.kind' => q('meeting'), 'grant_role.kind' => q('admin'),
-	'revoke_role.kind' => q('admin'), 'may_see.role' => '%role%', role => '%role%', clinic_id => '%clinic%',
-	appointment_id => '%id%', subject_id => '%id%', account_id => '%id%',
+	'revoke_role.kind' => q('admin'), 'vtimezone.timezone' => q('Europe/Berlin'), 'may_see.role' => '%role%', role => '%role%', clinic_id => '%clinic%',
+	'receive_webhook.source' => q('zoom'), headers => q('{}'), body => q('{}'), json => q('{}'), series_id => '%id%', from_date => 'current_date', changes => q('{}'),
+	'connect_calendar.kind' => q('apple'), 'disconnect_calendar.kind' => q('caldav'), options => q('{}'), purge => 'false', connection_id => '%id%',
+	'register_oauth_client.kind' => q('zoom'), 'authorize_platform.platform' => q('zoom'), state => q('x'), code => q('x'),
+	'connect_schedule.credentials' => q('{"sender": "x", "secret": "x"}'), sender => q('x'),
+	'register_oauth_client.credentials' => q('{"client_id": "x", "client_secret": "x"}'), 'create_feed.kind' => q('owner'), feed_id => '%id%', provider_id => '%id%',
+	appointment_id => '%id%', source => q('x'), confirm_deletions => 'true', 'sync_calendar.confirm_deletions' => 'false',
+	ics => qq(E'BEGIN:VCALENDAR\\nVERSION:2.0\\nEND:VCALENDAR\\n'),
+	window_start => q('2030-01-01Z'), 'is_free.starts_at' => q('2030-01-01Z'),
+	window_end => q('2030-02-01Z'),
+	csv => qq(E'start,minutes\\n2030-01-01 09:00,30\\n'), subject_id => '%id%', account_id => '%id%',
 	# inside: what comes first in the way is the schema
 	bigint => '1', integer => '1', text => q('x'), name => q('x'), boolean => 'true', jsonb => q('{}'), bytea => q('x'),
 	'bigint[]' => q('{1}'), 'text[]' => q('{x}'), 'timestamp with time zone' => 'now()', regrole => q('app'),
 	'telehealth.audit_log' => 'NULL', 'telehealth.appointment_type' => q('VIDEO'),
-	'telehealth.appointment_status' => q('SCHEDULED'));
+	'telehealth.appointment_status' => q('SCHEDULED'), 'telehealth.vevent' => 'NULL', internal => 'NULL',
+	'telehealth.appointment_series' => 'NULL', date => 'current_date', 'time without time zone' => q('09:00'),
+	'timestamp without time zone' => 'localtimestamp', 'date[]' => q('{}'),
+	interval => q('1 h'), 'interval[]' => q('{1 h}'), 'timestamp with time zone[]' => q('{2000-01-01Z}'));
 
 # ---- two clinics in every table
 
@@ -95,7 +120,9 @@ $t->sql(q{
 					WHEN a.attname = 'starts_at' THEN format('now() + %s * interval ''1 hour''', plant.number % 100)
 					WHEN a.attname = 'host' THEN quote_literal('host of clinic ' || plant.clinic)
 					WHEN a.attname ~ '^(retired_at|dead_at)$' THEN CASE WHEN is_past THEN 'now()' ELSE 'NULL' END
-					WHEN a.attname ~ '^(timezone|held_until)$' THEN 'NULL'
+					WHEN a.attname = 'rule' THEN '''FREQ=DAILY;COUNT=300'''
+					WHEN a.attname = 'timezone' THEN '''UTC'''
+					WHEN a.attname = 'held_until' THEN 'NULL'
 					WHEN a.attname = 'day' THEN 'current_date'
 					WHEN c.literal IS NOT NULL THEN CASE WHEN a.atttypid = 'text[]'::regtype
 						THEN format('ARRAY[%s]', c.literal) ELSE c.literal END
@@ -106,12 +133,18 @@ $t->sql(q{
 					WHEN a.atttypid = 'text[]'::regtype THEN format('ARRAY[%L]', 'secret of clinic ' || plant.clinic)
 					WHEN a.atttypid = 'jsonb'::regtype THEN format('%L', jsonb_build_object('note', 'secret of clinic ' || plant.clinic))
 					WHEN a.atttypid = 'bytea'::regtype THEN format('%L', 'secret of clinic ' || plant.clinic)
+					WHEN a.atttypid = 'date'::regtype THEN format('current_date + %s', plant.number % 100)
+					WHEN a.atttypid = 'date[]'::regtype THEN format('ARRAY[current_date + %s]', plant.number % 100)
+					WHEN a.attname = 'to_time' THEN '''17:00'''
+					WHEN a.atttypid = 'time'::regtype THEN '''09:00'''
+					WHEN a.attname = 'local_start' THEN format('(now() + %s * interval ''1 hour'')::timestamp + interval ''1 hour''', plant.number % 100)
 					WHEN a.atttypid = 'timestamptz'::regtype THEN 'now()'
+					WHEN a.atttypid = 'tstzrange'::regtype THEN 'tstzrange(now(), now() + interval ''1 h'')'
 					WHEN a.atttypid = 'interval'::regtype THEN '''1 s'''
 					WHEN a.atttypid = 'boolean'::regtype THEN '(' || COALESCE(pg_get_expr(d.adbin, d.adrelid), 'true') || ')'
 					WHEN a.atttypid = 'telehealth.appointment_type'::regtype THEN '''VIDEO'''
 					WHEN t.typtype = 'e' THEN '''SCHEDULED'''
-					WHEN a.attname ~ '^(rating|duration|attempts|max_attempts)$' THEN '5' WHEN a.attname = 'http_status' THEN '200'
+					WHEN a.attname ~ '^(rating|duration|weekday|attempts|max_attempts)$' THEN '5' WHEN a.attname = 'http_status' THEN '200'
 					WHEN t.typcategory = 'N' THEN plant.number::text
 					ELSE 'NULL' END, ', ' ORDER BY a.attnum) AS contents
 			FROM attack.relation AS r
@@ -123,7 +156,7 @@ $t->sql(q{
 				FROM pg_constraint AS k
 				WHERE k.conrelid = r.oid AND k.contype = 'c' AND k.conkey = ARRAY[a.attnum] AND a.atttypid <> 'jsonb'::regtype
 				LIMIT 1) AS c ON true
-			WHERE r.clinic IS NOT NULL AND (r.kind = 'p' OR r.kind = 'r' AND NOT EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhrelid = r.oid))
+			WHERE r.clinic IS NOT NULL AND r.kind IN ('p', 'r') AND NOT EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhrelid = r.oid)
 			GROUP BY r.name
 		LOOP
 			EXECUTE format('INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE VALUES (%s) ON CONFLICT DO NOTHING', v_table.name, v_table.columns, v_table.contents);
@@ -219,17 +252,20 @@ sub judge
 # ---- relations
 
 # A partition of a day is what the default partition is
-sub class_of { my ($name) = @_; return $RELATION{ $name =~ s/^(telehealth_private\.job_history)_\d{8}$/${1}_default/r } }
+sub class_of { my ($name) = @_; return $RELATION{ $name =~ s/^(telehealth_private\.job_(?:history|failure))_\d+$/${1}_default/r } }
 
 is(join(' ', grep { !class_of($_) } map { $_->{name} } @relations), '', 'S2: the rules name every relation');
 {
 	my %there = map { ($_->{name} => 1) } @relations;
 	is(join(' ', grep { !$there{$_} } sort keys %RELATION), '', 'S2: and none that is not there');
 }
+# attempts that went well and attempts that failed
+$t->sql(q{INSERT INTO telehealth_private.job_history
+	SELECT (jsonb_populate_record(h, '{"outcome": "dead"}')).* FROM telehealth_private.job_history AS h});
 for my $r (grep { $_->{clinic} && $_->{kind} =~ /[rp]/ } @relations)
 {
 	is($t->sql("SELECT count(DISTINCT $r->{clinic}) FROM $r->{name} WHERE $r->{clinic} IN (1, 2)"),
-		$r->{name} =~ /history_\d{8}$/ ? 0 : 2, "two clinics have rows in $r->{name}");
+		$r->{name} =~ /_\d{6,8}$/ ? 0 : 2, "two clinics have rows in $r->{name}");
 }
 is($t->sql(q{
 	WITH given AS (
@@ -312,7 +348,7 @@ judge('S2: sequences', sub { $_[1]{state} eq '42501' ? undef : 'it is allowed' }
 # ---- functions
 
 my @functions = $t->rows(q{SELECT p.oid::regprocedure::text AS signature, p.pronamespace::regnamespace::text || '.' || p.proname AS name, p.proname,
-	p.prorettype = 'trigger'::regtype AS is_trigger, coalesce(p.proargnames[1:p.pronargs], '{}') AS names,
+	p.prorettype = 'trigger'::regtype OR 'internal'::regtype = ANY (p.proargtypes) AS is_trigger, p.prokind = 'a' AS is_aggregate, coalesce(p.proargnames[1:p.pronargs], '{}') AS names,
 	ARRAY(SELECT format_type(u.t, NULL) FROM unnest(p.proargtypes) WITH ORDINALITY AS u (t, n) ORDER BY u.n) AS types
 	FROM pg_proc AS p WHERE p.pronamespace IN ('telehealth'::regnamespace, 'telehealth_private'::regnamespace) ORDER BY 1});
 
@@ -334,6 +370,7 @@ sub call_of
 	my $arguments = join ', ', map { "v.a$_" } 0 .. $#values;
 
 	return "SELECT $f->{name}()" if $f->{is_trigger};
+	return "SELECT $f->{name}($arguments)::text FROM (SELECT $row OFFSET 0) AS v" if $f->{is_aggregate};
 	return "SELECT string_agg(q::text, chr(10)) FROM (SELECT $row OFFSET 0) AS v, LATERAL $f->{name}($arguments) AS q";
 }
 
@@ -376,7 +413,7 @@ judge('S2: every function, every role', sub {
 	return 'clinic 2 changed' if $s->{changed};
 	return 'clinic 2 is shown' if $s->{said} =~ /of clinic 2|for clinic 2 in/;
 	return $s->{state} eq '42501' ? undef : 'it is allowed' if !$a->{is_allowed};
-	return undef if $class eq 'asked';
+	return undef if $class eq 'asked' || $class eq 'signed';
 	return $s->{state} eq '42501' ? 'it is not allowed' : undef if $a->{case} eq 'own';
 	# what may not be seen is not there
 	return $s->{state} =~ /^(42501|P0002)$/ ? undef : 'another clinic\'s is allowed' if $a->{case} eq 'foreign';
@@ -500,6 +537,7 @@ sub qualified
 	my @values = map { '(' . argument($f, $_, role => "'$role'", clinic => 1, id => 11) . ')::' . $f->{types}[$_] =~ s/^(text|jsonb|regrole|name|bytea)/pg_catalog.$1/r }
 	  0 .. $#{ $f->{types} };
 
+	return "SELECT $f->{name}(" . join(', ', @values) . ')' if $f->{is_aggregate};
 	return 'SELECT 1 FROM (SELECT ' . join(', ', 1, map { "$values[$_] AS a$_" } 0 .. $#values) . ' OFFSET 0) AS v, LATERAL '
 	  . "$f->{name}(" . join(', ', map { "v.a$_" } 0 .. $#values) . ') AS q';
 }
@@ -546,5 +584,12 @@ is($t->sql(q{SET search_path = telehealth, public;
 	DO $$ BEGIN PERFORM telehealth.ensure_meeting(999); EXCEPTION WHEN no_data_found THEN NULL; END $$;
 	SELECT telehealth.ensure_meeting(11) \g /dev/null
 	SELECT current_user, current_setting('search_path')}, role => 'app'), 'app|telehealth, public', 'S5: the caller has its own again, also after an error');
+is($t->sql(q{SET search_path = telehealth, public;
+	BEGIN;
+	SELECT telehealth.ensure_meeting(11) \g /dev/null
+	SELECT current_user, current_setting('search_path');
+	DO $$ BEGIN PERFORM telehealth.ensure_meeting(999); EXCEPTION WHEN no_data_found THEN NULL; END $$;
+	SELECT current_user, current_setting('search_path');
+	COMMIT}, role => 'app'), "app|telehealth, public\napp|telehealth, public", 'S5: and within its transaction');
 
 finish;

@@ -42,6 +42,6 @@ ok($t->is_alive($first), 'the command hangs');
 is($t->sql(q{SELECT xact_start IS NULL AND backend_xmin IS NULL FROM pg_stat_activity WHERE backend_type = 'telehealth dispatcher'}), 't',
 	'W20: no transaction is open while the keys are asked for');
 $t->restart_dispatcher;
-ok(patiently(sub { !$t->is_alive($first) }, 3), 'a dispatcher that is terminated leaves no command behind');
+ok(patiently(sub { !$t->is_alive($first) }, 10), 'a dispatcher that is terminated leaves no command behind');
 
 finish;

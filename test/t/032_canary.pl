@@ -2,6 +2,7 @@
 # shows, and secrets are used, with every log and every statistic switched on.
 # Nothing here says the word or a secret in a statement.
 use TelehealthTest;
+use ZoomHook qw(hook_event hook_headers hook_prepare hook_deliver);
 use PostgreSQL::Test::Utils qw(slurp_file);
 use File::Find;
 use MIME::Base64 qw(encode_base64);
@@ -12,24 +13,7 @@ my %secret = (client_secret => 'S1-client-5ecret-77qX', webhook_secret => 'S1-we
 my $fake = FakeZoom->start(
 	options => { host_daily => 100_000, canaries => [$WORD],
 		accounts => [ { account_id => 'acct-1', client_id => 'client-1', client_secret => $secret{client_secret} } ] });
-my $t = TelehealthTest->node('canary', start => 0,
-	conf => {
-		'telehealth.request_timeout_ms' => 1000,
-		log_statement => 'all',
-		log_min_duration_statement => 0,
-		log_min_messages => 'debug5',
-		log_error_verbosity => 'verbose',
-		log_parameter_max_length => 0,
-		log_parameter_max_length_on_error => 0,
-		debug_print_parse => 'on',
-		wal_level => 'logical',
-		track_activity_query_size => '64kB',
-	});
-my $has_statements = -f `pg_config --pkglibdir` =~ s/\n//r . '/pg_stat_statements.so';
-$t->set_conf(shared_preload_libraries => 'telehealth, pg_stat_statements', 'pg_stat_statements.track' => 'all') if $has_statements;
-$t->start;
-$t->create_extension;
-$t->sql('CREATE EXTENSION pg_stat_statements') if $has_statements;
+my $t = TelehealthTest->telling_node('canary', 'telehealth.request_timeout_ms' => 1000);
 
 my %file = map { ($_ => $t->basedir . "/$_") } keys %secret;
 for my $name (keys %file)
@@ -46,13 +30,22 @@ my $account = $t->connect_zoom($fake, map { ($_ => "file:$file{$_}") } keys %fil
 # Columns that the machine itself writes or that name what is no person's;
 # every other text column is planted.
 my %MACHINE = map { ($_ => 1) } qw(
-	clinic.timezone clinic.platform clinic.fallback_platforms
-	provider.timezone provider.platform_user patient.timezone
+	clinic.timezone clinic.platform clinic.fallback_platforms clinic.calendar_when_stale
+	provider.timezone provider.platform_user provider.calendar_when_stale patient.timezone working_hours.timezone
 	appointment.timezone appointment.platform appointment.meeting_id appointment.join_url
 	session.platform session.meeting_id session.meeting_uuid session.join_url session.topic session.host session.marker
 	session.intent session.wish_hash session.deviation
 	account.platform account.status account.settings account.last_error account.missing_scope
+	feed.kind feed.token_hash busy_time.status appointment_series.rule appointment_series.timezone appointment_series.platform
 	vendor_limit.vendor vendor_limit.name disclosure_policy.target disclosure_policy.fact
+	account.vendor_key webhook_event.source webhook_event.event_name webhook_event.account_ref webhook_event.meeting_id
+	webhook_event.meeting_uuid webhook_event.participant_id webhook_event.business_key webhook_event.outcome
+	participant.role waiting_room_entry.status webhook_event.signers
+	calendar_connection.kind calendar_connection.calendar_id calendar_connection.status calendar_connection.sync_direction
+	calendar_connection.remote_change_policy calendar_connection.settings calendar_connection.last_error calendar_connection.found_calendar calendar_connection.found_subject
+	calendar_event.external_id calendar_event.uid calendar_event.etag calendar_event.wish_hash calendar_event.pushed_hash
+	calendar_event.intent calendar_event.remote_state calendar_change.change calendar_change.action calendar_change.ours
+	calendar_change.theirs
 	audit_log.actor audit_log.action audit_log.object audit_log.detail);
 my @columns = grep { !$MACHINE{ $_->{name} } } $t->rows(q{SELECT c.relname AS table, a.attname AS column, c.relname || '.' || a.attname AS name,
 	a.atttypid::regtype::text AS type FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
@@ -78,11 +71,20 @@ sub planted
 
 $t->sql(q{INSERT INTO telehealth.clinic (id) VALUES (1);
 	INSERT INTO telehealth.provider (id, platform_user) VALUES (1, 'host1@clinic.example'), (2, 'host2@clinic.example');
-	INSERT INTO telehealth.patient (id) VALUES (1)});
+	INSERT INTO telehealth.patient (id) VALUES (1);
+	INSERT INTO telehealth.appointment_series (patient_id, provider_id, type, rule, first_date, start_time, timezone)
+	VALUES (1, 2, 'VIDEO', 'FREQ=DAILY;COUNT=2', current_date + 40, '03:00', 'UTC');
+	SELECT telehealth.create_feed(1, 'x') \g /dev/null
+	SELECT telehealth.import_csv(1, 'roster', E'start,minutes,uid\n2031-06-02 09:00,60,a\nsoon,60,b', 'UTC', '2031-01-01Z', '2032-01-01Z') \g /dev/null
+	INSERT INTO telehealth.participant (session_id, participant_id) VALUES (999999, 'x');
+	INSERT INTO telehealth.waiting_room_entry (session_id, participant_id) VALUES (999999, 'x');
+	INSERT INTO telehealth.recording (session_id, file_id) VALUES (999999, 'x');
+	});
 # external_id is unique: one row after the other keeps it apart
-for my $name (qw(clinic provider patient))
+for my $name (qw(clinic provider patient feed busy_time import_problem appointment_series participant waiting_room_entry recording))
 {
-	my $set = planted($name) =~ s/(external_id = [^,]*)/$1 || x.id/r;
+	my $set = planted($name);
+	$set =~ s/(external_id = [^,]*)/$1 || x.id/ if $name !~ /^(busy_time|import_problem)$/;
 	$t->sql("UPDATE telehealth.$name AS x SET $set FROM public.word AS w");
 }
 
@@ -111,6 +113,19 @@ sub book
 
 my $first = book();
 ok($t->await($first)->{join_url}, 'a visit is booked');
+
+# What is told of it comes as data too; its signature is no secret
+hook_prepare($t);
+my $meeting = $t->session($first)->{meeting_id};
+my %who = (id => 'p1', user_name => "$WORD-name", email => "$WORD\@mail.example");
+my @told = (
+	hook_event('meeting.started', meeting => $meeting),
+	hook_event('meeting.participant_joined_waiting_room', meeting => $meeting, person => { %who, date_time => '2026-01-05T10:00:01Z' }),
+	hook_event('meeting.participant_joined', meeting => $meeting, person => { %who, join_time => '2026-01-05T10:00:06Z' }),
+	hook_event('meeting.participant_joined', meeting => 'nobodys', person => { %who, join_time => '2026-01-05T10:00:06Z' }));
+is(join(' ', hook_deliver($t, (map { [ hook_headers($secret{webhook_secret}, $_), $_ ] } @told), [ hook_headers('x', $told[0]), $told[0] ],
+	map { [ hook_headers($secret{webhook_secret}, $_), $_ ] } "{\"$WORD\"", "{\"event\": \"$WORD\xff\"}")), '200 200 200 200 401 400 400', 'events come, and what is none');
+done('they are put together');
 $t->sql('UPDATE telehealth.session AS x SET ' . planted('session') . ' FROM public.word AS w');
 $t->sql("UPDATE telehealth.appointment SET starts_at = starts_at + interval '20 days', duration = 40 WHERE id = $first");
 done('moved');
@@ -119,6 +134,18 @@ done('given to another');
 my $start_url = $t->sql("SELECT telehealth.host_start_url($first)");
 like($start_url, qr/zak=/, 'a start link is given');
 $t->sql("SELECT * FROM telehealth.explain_appointment($first)");
+# the name of a feed and the place of a visit are shown, and so are not looked for
+my @calendars = $t->sql("SELECT token FROM telehealth.create_feed(2, 'Visits', true) \\gset\nSELECT telehealth.feed_ics(:'token')");
+push @calendars, map { $t->sql("SELECT telehealth.appointment_ics($first, '$_')") } qw(PUBLISH REQUEST CANCEL);
+# of the imported calendar, with the word in everything
+for my $form ('ics', 'csv')
+{
+	my $from = $form eq 'ics'
+	  ? q{'BEGIN:VCALENDAR' || E'\r\n' || 'BEGIN:VEVENT' || E'\r\nUID:' || w.word || E'\r\nDTSTART:20310603T090000Z\r\nDTEND:20310603T100000Z\r\nSUMMARY:' || w.word || E'\r\nEND:VEVENT\r\nBEGIN:VEVENT\r\nUID:' || w.word || E'2\r\nDTSTART;TZID=' || w.word || E':20310603T090000\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n', '2031-01-01Z', '2032-01-01Z'}
+	  : q{E'start,minutes,uid,subject\n2031-06-02 09:00,60,' || w.word || ',' || w.word || E'\n' || w.word || ',60,b,c', 'UTC', '2031-01-01Z', '2032-01-01Z'};
+	like($t->sql("SELECT i.created, i.quarantined FROM public.word AS w, telehealth.import_$form(1, w.word || '-$form', $from) AS i"), qr/^1\|1$/, "a calendar is imported ($form)");
+	$t->fails_ok("SELECT telehealth.import_$form(1, w.word, w.word" . ($form eq 'csv' ? q{, 'UTC'} : '') . ') FROM public.word AS w', {}, "none is refused ($form)");
+}
 $t->sql("SELECT * FROM telehealth.check_platform($account)");
 look();
 
@@ -203,6 +230,8 @@ my @pwd = map { $_->{join_url} =~ /[?&]pwd=([^&]+)/ ? $1 : () } $t->rows('SELECT
 cmp_ok(scalar(@pwd), '>', 0, 'join links have a part that lets in');
 is(scalar(grep { index($log, $_) >= 0 } @pwd), 0, 'S1: nor a join link');
 
+is(scalar(grep { /BEGIN:VEVENT/ } @calendars), 4, 'P1: calendars were made');
+unlike(join("\n", map { s/\r\n //gr =~ s/^LOCATION:.*$//mgr } @calendars), qr/\Q$WORD\E/i, 'P1: and say nothing of a patient, visit or provider');
 my $sent = join "\n", map { join ' ', $_->{method}, $_->{path}, $_->{query} // '', $_->{body} // '', %{ $_->{headers} // {} } } $fake->requests;
 cmp_ok(length($sent), '>', 1000, 'P1: requests were captured');
 unlike($sent, qr/\Q$WORD\E/i, 'P1: no name, number, reason or title has left');
@@ -210,7 +239,7 @@ is(scalar(grep { index($sent, $_) >= 0 } values %secret), 0, 'S1: nor a secret i
 
 SKIP:
 {
-	skip 'pg_stat_statements is not installed', 2 if !$has_statements;
+	skip 'pg_stat_statements is not installed', 2 if !$t->has_statements;
 	my $text = $t->sql('SELECT string_agg(query, chr(10)) FROM pg_stat_statements');
 
 	like($text, qr/connect_platform/, 'S1: pg_stat_statements has the statements');

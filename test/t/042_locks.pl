@@ -199,6 +199,37 @@ for my $question ('ensure_meeting(%s)', q{retry_job('meeting', %s)}, 'retry_dead
 	unlike($t->log_text($before), qr/lock timeout/, "W12: $question: the dispatcher did not wait for the job");
 }
 
+# ---- W12: an application that holds a job that is due
+
+# an edit is waited with for a second; the next one, open, holds its job meanwhile
+ok(drained(), 'nothing is left before');
+my $twice = $t->insert_visit(provider_id => 930);
+$t->await($twice);
+ok(drained(), 'a visit to edit is there');
+my $editor = $t->background_psql('postgres');
+my $quiet  = $t->log_size;
+my $edit   = "UPDATE telehealth.appointment SET duration = duration + 5 WHERE id = $twice";
+$t->sql($edit);
+$editor->query_safe("BEGIN; $edit");
+$t->poll("SELECT now() > due_at + interval '0.5 seconds' FROM telehealth_private.job WHERE subject_id = $twice");
+$other = $t->insert_visit(provider_id => 931);
+ok($t->poll("SELECT join_url IS NOT NULL FROM telehealth.appointment WHERE id = $other", 't', 20),
+	'W12: a job that is due and held delays no other');
+$editor->query_safe('COMMIT');
+ok(drained(), 'W12: it is done once the application is');
+
+# the same of a hold, while outward work is paused
+$t->sql(q{SELECT telehealth.pause_outbound('x')});
+my ($longer, $over) = map { $t->sql($hold_until->($_, q{now() + interval '1 second'})) } 932, 933;
+$editor->query_safe("BEGIN; UPDATE telehealth.appointment SET held_until = now() + interval '1 hour' WHERE id = $longer");
+ok($t->poll("SELECT status FROM telehealth.appointment WHERE id = $over", 'CANCELLED', 20),
+	'W12: a hold that is being prolonged delays no other, also while outward work is paused');
+$editor->query_safe('COMMIT');
+$editor->quit;
+$t->sql('SELECT telehealth.resume_outbound()');
+unlike($t->log_text($quiet), qr/lock timeout/, 'W12: the dispatcher waited for neither');
+is($t->sql("SELECT status FROM telehealth.appointment WHERE id = $longer"), 'PENDING', 'A2: a prolonged hold stands');
+
 # ---- W12: an application that holds a row open
 
 ok(drained(), 'nothing is left');
@@ -263,6 +294,24 @@ $application->query_safe('COMMIT');
 $application->quit;
 ok($t->poll("SELECT join_url IS NOT NULL FROM telehealth.appointment WHERE id = $held", 't', 60),
 	'W2: the job that was held is done after its lease');
+
+# ---- W11: who comes late settles nothing
+
+ok(drained(), 'nothing is left once more');
+$fake->faults({ match => { method => 'POST', path_regex => '/meetings$', times => 1 }, fault => { kind => 'hang' } });
+$held = $t->insert_visit(provider_id => 927);
+$fake->wait_for(sub { ($_[0]{hanging} // 0) >= 1 }, 20);
+# as if another process had claimed it meanwhile
+$claim = $t->sql("UPDATE telehealth_private.job SET claim_no = nextval('telehealth_private.claim_no_seq'), due_at = 'infinity'
+	WHERE subject_id = $held RETURNING claim_no");
+$fake->faults;
+$fake->release;
+ok($t->poll("SELECT count(*) > 0 FROM telehealth_private.job_history WHERE subject_id = $held", 't', 20), 'an answer comes');
+is($t->sql("SELECT claim_no, join_url IS NULL FROM telehealth_private.job AS j JOIN telehealth.appointment AS a ON a.id = j.subject_id
+	WHERE j.subject_id = $held"), "$claim|t", 'W11: what another has claimed since is left to it');
+$t->sql("UPDATE telehealth_private.job SET due_at = now() WHERE subject_id = $held");
+ok($t->poll("SELECT join_url IS NOT NULL FROM telehealth.appointment WHERE id = $held", 't', 60) && drained(), 'W11: which does the work');
+is(join(' ', $fake->duplicates), '', 'W11: with one meeting');
 
 # ---- marked again while the result is written down
 

@@ -119,7 +119,7 @@ for my $step (steps())
 
 	ok(hold_at($t, $step, sub { edit_visits($t, 1, 1, 1) }), "held: $what");
 	ends_ok('DROP EXTENSION telehealth CASCADE', $what, $step->[1] eq 'held_known');
-	ok(patiently(sub { !$t->is_alive($pid) }, 5), "W6: $what: the dispatcher leaves");
+	ok(patiently(sub { !$t->is_alive($pid) }, 20), "W6: $what: the dispatcher leaves");
 	is($t->launcher_pid, $launcher, "$what: the launcher stays");
 	unlike($t->log_text($errors), qr/ \[$pid\] (?:ERROR|FATAL|PANIC)|terminated by signal|exited with exit code/,
 		"$what: the dispatcher leaves without an error");

@@ -19,14 +19,20 @@ my $TABLES = q{SELECT string_agg(c.oid::regclass::text, ' ' ORDER BY 1) FROM pg_
 
 # Content of the tables that a dump carries and of the queue; columns added by
 # an update do not count
-sub rows_of
+sub query_of
 {
-	my ($db, @tables) = @_;
-	my %added = ('telehealth.account' => 'is_refused', 'telehealth_private.role_grant' => 'grantee_oid');
-	return $t->sql(join(' UNION ALL ', map {
-		"SELECT '$_' || ' ' || count(*) || ' ' || coalesce(md5(string_agg(y.hash, '' ORDER BY y.hash)), '-') FROM $_ AS x, md5((to_jsonb(x) - '" . ($added{$_} // '') . "')::text) AS y (hash)" } @tables)
-		  . ' ORDER BY 1', db => $db);
+	my (@tables) = @_;
+	my %added = ('telehealth.account' => 'is_refused,vendor_key,challenged_at,is_user_level', 'telehealth_private.account_secret' => 'expires_at', 'telehealth_private.role_grant' => 'grantee_oid',
+		'telehealth.clinic' => 'calendar_stale_after,calendar_when_stale', 'telehealth.provider' => 'calendar_stale_after,calendar_when_stale',
+		'telehealth.appointment' => 'series_id,occurrence,is_exception,series_revision,local_start,cancelled_at');
+	return join(' UNION ALL ', map {
+		"SELECT '$_' || ' ' || count(*) || ' ' || coalesce(md5(string_agg(y.hash, '' ORDER BY y.hash)), '-') FROM $_ AS x, md5((to_jsonb(x) - '{" . ($added{$_} // '') . "}'::text[])::text) AS y (hash)" } @tables)
+	  . ' ORDER BY 1';
 }
+sub rows_of { my ($db, @tables) = @_; return $t->sql(query_of(@tables), db => $db) }
+
+# What programs know a visit by
+sub uid { my ($db, $id) = @_; return $t->sql("SELECT substring(telehealth.appointment_ics($id) FROM 'UID:([^\r]*(\r\n [^\r]*)*)')", db => $db) }
 
 $t->create_extension('fresh');
 my $fresh = facts($t, 'fresh');
@@ -75,19 +81,33 @@ SQL
 	my @tables = (split(/ /, $t->sql($TABLES, db => $db)), 'telehealth_private.job');
 	ok($t->sql("SELECT count(*) > 0 FROM $_", db => $db) eq 't', "$from: there is a row in $_") for @tables;
 	my $rows = rows_of($db, @tables);
+	my $uid = uid($db, $ids[0]);
+	is($uid, "appointment-$ids[0].clinic-1\@telehealth", "D6: $from: a calendar file is to be had") if $from eq '0.1';
 	my $dump = $t->basedir . "/$db.dump";
 	$t->command_ok([ 'pg_dump', @at, '-Fc', '-f', $dump, $db ], "D2: $from: a dump of before");
 
 	# ---- D5: the update
-	$t->sql('ALTER EXTENSION telehealth UPDATE', db => $db);
+	# looked at before the worker sees it, which then chains the audit log
+	is($t->sql('BEGIN; ALTER EXTENSION telehealth UPDATE; ' . query_of(@tables) . '; COMMIT', db => $db), $rows, "D5: $from: every row is as it was");
 	is($t->sql(q{SELECT extversion FROM pg_extension WHERE extname = 'telehealth'}, db => $db), $now, "D5: $from: ALTER EXTENSION UPDATE");
-	is(rows_of($db, @tables), $rows, "D5: $from: every row is as it was");
 	is($t->sql('SELECT count(*) FROM telehealth_private.role_grant AS g JOIN pg_roles AS r ON (r.oid, r.rolname) = (g.grantee_oid, g.grantee)', db => $db),
 		3, "D5: $from: grants know their roles");
 	ok($t->poll(q{SELECT state FROM telehealth.worker_status}, 'running', 10, db => $db), "D6: $from: the worker goes on by itself");
+	is(uid($db, $ids[0]), $uid, "G8: $from: what calendars know keeps its UID");
+	my $new = $t->insert_visit({ db => $db }, provider_id => 6, type => 'PHONE');
+	my $new_uid = uid($db, $new);
+	like($new_uid, qr/^appointment-$new\.clinic-1\@[0-9a-f]{32}\.telehealth$/, "G8: $from: what is new has one of its own");
 
-	is($t->sql("SET ROLE $_; SELECT count(*) > 5 FROM telehealth.health; SELECT count(*) FROM telehealth.periodic_tasks", db => $db), "t\n6",
+	is($t->sql("SET ROLE $_; SELECT count(*) > 5 FROM telehealth.health; SELECT count(*) FROM telehealth.periodic_tasks", db => $db), "t\n9",
 		"D5: $from: $_ may see what is new in views") for qw(desk boss analyst);
+	my $calendars = q{SELECT telehealth.vcalendar(telehealth.vevent('u', now(), now())) ~ 'BEGIN:VEVENT', telehealth.ical_duration('1 hour'), telehealth.vtimezone('UTC', now(), now()) ~ 'VTIMEZONE',
+		(SELECT count(*) FROM telehealth.parse_ics('', now(), now())), (SELECT count(*) FROM telehealth.tz_drift), (SELECT count(*) FROM telehealth.series_conflict)};
+	my $own = q{SELECT token FROM telehealth.create_feed(1, 'x') \gset
+		SELECT length(telehealth.feed_ics(:'token')) > 0, (SELECT created FROM telehealth.import_csv(1, 's', E'start,minutes\n2031-06-02 09:00,60', 'UTC', '2031-01-01Z', '2032-01-01Z')),
+		(SELECT count(*) FROM telehealth.busy_time), (SELECT count(*) FROM telehealth.import_problem), (SELECT count(*) FROM telehealth.appointment_series)};
+	like($t->sql("SET ROLE $_; $calendars", db => $db), qr/^t\|PT1H\|t\|\d+\|0\|0$/, "D5: $from: $_ may make and read calendars") for qw(desk boss analyst);
+	is($t->sql("SET ROLE desk; BEGIN; $own; ROLLBACK", db => $db), 't|1|0|0|0', "D5: $from: desk may make feeds and import");
+	is($t->sql_fails("SET ROLE analyst; $own", db => $db)->{sqlstate}, '42501', "D5: $from: analyst may not");
 
 	# what roles were granted is no fact of the script: compared on its own
 	my $rights = q{SELECT string_agg(a.rolname || c.oid::regclass || (x).privilege_type, ' ' ORDER BY a.rolname, c.oid::regclass::text, (x).privilege_type)
@@ -96,12 +116,14 @@ SQL
 	my $granted = $t->sql($rights, db => $db);
 	my $carried = "after_$db";
 	$t->sql("CREATE DATABASE $carried");
+	ok($t->poll('SELECT count(*) FROM telehealth.audit_log WHERE chain_hash IS NULL', 0, 30, db => $db), "$from: the audit log is chained");
 	$t->command_ok([ 'pg_dump', @at, '-Fc', '-f', "$dump.after", $db ], "D2: $from: a dump of after");
 	{
 		local $ENV{PGOPTIONS} = '-c telehealth.restoring=on';
 		$t->command_ok([ 'pg_restore', @at, '--exit-on-error', '-d', $carried, "$dump.after" ], "D4: $from: it is restored");
 	}
 	is(rows_of($carried, grep { !/\.job$/ } @tables), rows_of($db, grep { !/\.job$/ } @tables), "D2: $from: with every row");
+	is(uid($carried, $ids[0]) . uid($carried, $new), $uid . $new_uid, "G8: $from: and every UID");
 	is($t->sql($rights, db => $carried), $granted, "D2: $from: and the rights of roles");
 	like($granted, qr/analyst.*boss.*desk/, "$from: there were some");
 	is($t->sql('SELECT status FROM telehealth.health WHERE check_name = \'role_grants\'', db => $carried), 'ok', "D4: $from: a restore finds the roles");
@@ -127,7 +149,11 @@ SQL
 	}
 	is($t->sql('SELECT count(*) FROM telehealth.appointment', db => $copy), 6, "D2: $from: with its rows");
 	$t->sql('SELECT telehealth.adopt_environment()', db => $copy);
+	is(uid($copy, $ids[0]), $uid, "G8: $from: what calendars know keeps its UID there too");
+	$t->sql('SELECT telehealth.adopt_environment()', db => $copy);
+	like(uid($copy, $t->insert_visit({ db => $copy }, provider_id => 6, type => 'PHONE')), qr/\@[0-9a-f]{32}\.telehealth$/, "G8: $from: and what is new has one of its own");
 	is($t->sql('SET ROLE analyst; SELECT count(*) > 5 FROM telehealth.health', db => $copy), 't', "D4: $from: and its roles may see what is new");
+	is($t->sql("SET ROLE desk; BEGIN; $own; ROLLBACK", db => $copy), 't|1|0|0|0', "D4: $from: also make feeds and import");
 	same_facts_ok([ grep { !/(desk|boss|analyst)=/ } @{ facts($t, $copy) } ], [ grep { !/(desk|boss|analyst)=/ } @{ facts($t, $carried) } ],
 		"D5: $from: and the present catalogue");
 	$t->sql("DROP DATABASE $_") for $copy, $carried;

@@ -17,6 +17,11 @@ for my $n (0 .. $#lines)
 }
 cmp_ok(scalar(@blocks), '>', 10, 'the README has examples');
 
+my ($line) = grep { /^sudo apt-get install / } @lines;
+my $major = $line =~ /postgresql-(\d+) / ? $1 : '?';
+is(join(' ', sort split / /, $line =~ s/^sudo apt-get install |\n//gr),
+	join(' ', sort split /\n/, qx(TH_MAJOR=$major $FindBin::RealBin/../setup list demo)), 'its packages are those of test/setup');
+
 my $t = TelehealthTest->node('readme');
 for my $b (@blocks)
 {

@@ -1,123 +1,40 @@
-# The server: one process, one event loop.  Counts and logs each request,
-# checks it, applies faults, asks the store, and answers the control calls.
+# The fake Zoom: what it asks of requests, and who answers them.
 package FakeZoom::App;
 
-use Mojo::Base -base, -signatures;
-use FakeZoom::Fault qw(new_rule pick deliver cut);
-use FakeZoom::Rules qw(route_of check_request parse_start_time iso_time);
+use Mojo::Base 'FakePeer::App', -signatures;
+use FakePeer::Rules qw(iso_time);
+use FakeZoom::Rules ();
 use FakeZoom::Store;
-use FakeZoom::Tls;
-use Getopt::Long qw(GetOptionsFromArray);
-use Mojo::Date;
-use Mojo::IOLoop;
-use Mojo::JSON qw(decode_json encode_json);
-use Mojo::Server::Daemon;
 use Time::HiRes ();
 
 has store => sub { FakeZoom::Store->new };
-has rules => sub { [] };
-has misuse => sub { [] };
-has log => sub { [] };
-has counters => sub { {} };
-has answers => sub { {} };
-has fired => sub { [] };
-has hanging => sub { [] };
-has [qw(seq in_flight max_concurrent connections bytes)] => 0;
 
-sub now () { return Time::HiRes::time() }
+sub default_options ($self) { return FakeZoom::Store::default_options() }
+sub route_of ($self, $method, $path) { return FakeZoom::Rules::route_of($method, $path) }
+sub check_request ($self, $req, $route) { return FakeZoom::Rules::check_request($req, $route, $self->store->options) }
+sub misuse_answer ($self, $bad) { return FakeZoom::Store::invalid($bad) }
+sub failure_answer ($self, $text) { return FakeZoom::Store::failure(500, 500, $text) }
 
-# ---- Zoom's side
-
-sub note_misuse ($self, $seq, $name, $bad)
+sub respond ($self, $job)
 {
-	push @{ $self->misuse },
-	  { at => now(), request => $seq, route => $name, what => $_ }
-	  for @$bad;
-	return;
-}
-
-sub log_request ($self, $tx, $route)
-{
-	my $req = $tx->req;
-	my %headers = %{ $req->headers->to_hash };
-	my $body = $req->body;
-	my $limit = $self->store->options->{log_limit};
-
-	delete $headers{$_} for grep { lc eq 'authorization' } keys %headers;
-	utf8::decode($body);
-	push @{ $self->log },
-	  {
-		seq => $self->seq,
-		at => now(),
-		method => $req->method,
-		path => $req->url->path->to_string,
-		query => $req->url->query->to_string,
-		route => $route->{name},
-		headers => { map { lc($_) => $headers{$_} } keys %headers },
-		body => $body
-	  };
-	splice @{ $self->log }, 0, $limit / 10 if @{ $self->log } > $limit;
-	return $self->log->[-1];
-}
-
-sub handle ($self, $tx)
-{
-	my $req = $tx->req;
-	my $route = route_of($req->method, $req->url->path->to_string);
-	my $entry;
-
-	$self->seq($self->seq + 1);
-	$self->in_flight($self->in_flight + 1);
-	$self->max_concurrent($self->in_flight)
-	  if $self->in_flight > $self->max_concurrent;
-	$tx->on(finish => sub { $self->in_flight($self->in_flight - 1) });
-	$self->counters->{ $route->{name} }++;
-	$entry = $self->log_request($tx, $route);
-
-	my ($bad, $json) = check_request($req, $route, $self->store->options);
-	$self->note_misuse($self->seq, $route->{name}, $bad) if @$bad;
-
-	my $job = {
-		tx => $tx,
-		route => $route,
-		bad => $bad,
-		json => $json,
-		entry => $entry,
-		seq => $self->seq
-	};
-	$self->apply_faults($job, pick($self->rules, $req, now()));
-	return;
-}
-
-# The answer Zoom would give; done at most once per request
-sub answer_of ($self, $job)
-{
-	return $job->{answer} if $job->{answer};
-
 	my $store = $self->store;
 	my $req = $job->{tx}->req;
 	my $route = $job->{route};
 
-	$job->{answer} = eval {
-		return FakeZoom::Store::invalid($job->{bad}) if @{ $job->{bad} };
-		return $store->make_token($req) if $route->{name} eq 'POST /oauth/token';
-		my ($account_id, $refusal) = $store->authorize($req, $route);
-		return $refusal if $refusal;
-		my ($headers, $slow) = $store->rate($account_id, $route->{label});
-		return $slow if $slow;
-		my $busy = $self->busy_host($job) and return FakeZoom::Store::failure(429,
-			429, 'Too many concurrent requests for this user.');
-		my $a = $store->perform($account_id, $route, $req, $job->{json}, $job->{seq});
-		$a->{headers} = { @$headers, %{ $a->{headers} } };
-		$a;
-	} // FakeZoom::Store::failure(500, 500, "fault of the fake: $@");
-	$self->note_misuse($job->{seq}, $route->{name}, ["fault of the fake: $@"])
-	  if $@;
-	return $job->{answer};
+	return $store->authorize_page($req) if $route->{name} eq 'GET /oauth/authorize';
+	return $store->make_token($req) if $route->{name} eq 'POST /oauth/token';
+	my ($account_id, $refusal) = $store->authorize($req, $route);
+	return $refusal if $refusal;
+	my ($headers, $slow) = $store->rate($account_id, $route->{label});
+	return $slow if $slow;
+	return FakeZoom::Store::failure(429, 429, 'Too many concurrent requests for this user.') if $self->is_host_busy($job);
+	my $a = $store->perform($account_id, $route, $req, $job->{json}, $job->{seq});
+	$a->{headers} = { @$headers, %{ $a->{headers} } };
+	return $a;
 }
 
 # More calls on one user at a time than the option allows?
-sub busy_host ($self, $job)
+sub is_host_busy ($self, $job)
 {
 	my $limit = $self->store->options->{host_concurrency} or return 0;
 	my $host = $job->{route}{name} =~ m{/users/} ? $job->{route}{arg} : return 0;
@@ -129,119 +46,25 @@ sub busy_host ($self, $job)
 	return 0;
 }
 
-# Find out what the hit rules want, then answer now or later
-sub apply_faults ($self, $job, @hit)
-{
-	my $wait = $self->store->options->{latency_ms} / 1000;
-	my $effect_first = 1;
-	my $last;
+# ---- faults of Zoom alone
 
-	for my $rule (@hit)
-	{
-		my $f = $rule->{fault};
+sub fault_kinds ($self) { return { scope_missing => {}, daily => {} } }
 
-		push @{ $self->fired }, { request => $job->{seq}, kind => $f->{kind} };
-		if ($f->{kind} eq 'delay')
-		{
-			$wait += ($f->{ms} // 0) / 1000;
-			$effect_first = 0 if ($f->{effect} // '') eq 'last';
-		}
-		elsif ($f->{kind} eq 'revoke_tokens') { $self->store->revoke_tokens }
-		elsif ($f->{kind} eq 'alter') { push @{ $job->{alter} }, $f->{set} // {} }
-		else { $last = $rule }
-	}
-	return $self->finish($job, $last) if $wait <= 0;
-	$self->answer_of($job) if $effect_first && (!$last || $last->{effect});
-	Mojo::IOLoop->timer($wait => sub { $self->finish($job, $last) });
-	return;
-}
-
-# Let the rule replace the answer
-sub replaced ($self, $job, $rule)
+sub replaced_by ($self, $job, $rule)
 {
 	my $f = $rule->{fault};
-	my $kind = $f->{kind};
-	my $store = $self->store;
 
-	if ($kind eq 'status')
-	{
-		my $body = $f->{body} // '';
-		my $is_json = ref $body;
-		return {
-			status => $f->{code} // 500,
-			headers => {
-				$is_json ? ('Content-Type' => 'application/json') : (),
-				%{ $f->{headers} // {} }
-			},
-			body => $is_json ? encode_json($body) : $body
-		};
-	}
-	return FakeZoom::Store::scope_missing($job->{route}, $f->{code} // 400,
-		$f->{scope})
-	  if $kind eq 'scope_missing';
-
-	# daily
+	return FakeZoom::Store::scope_missing($job->{route}, $f->{code} // 400, $f->{scope})
+	  if $f->{kind} eq 'scope_missing';
 	$rule->{until} //= instant($f->{until} // 60);
-	return $store->daily_refusal(
-		$job->{route}{label}, $f->{limit} // 6000,
-		$rule->{until},
-		'You have reached the maximum daily rate limit for this API.');
+	return $self->store->daily_refusal($job->{route}{label}, $f->{limit} // 6000,
+		$rule->{until}, 'You have reached the maximum daily rate limit for this API.');
 }
 
 # Seconds from now, or an ISO instant
 sub instant ($text)
 {
-	return $text =~ /T/ ? parse_start_time($text, 'UTC') : now() + $text;
-}
-
-sub finish ($self, $job, $rule)
-{
-	my $tx = $job->{tx};
-	my $fault = $rule ? $rule->{fault} : undef;
-	my $kind = $rule ? $fault->{kind} : '';
-	my $answer;
-
-	$self->answer_of($job) if !$rule || $rule->{effect};
-	if ($kind eq 'hang')
-	{
-		push @{ $self->hanging }, $job;
-		return;
-	}
-	$answer = $kind =~ /^(?:status|scope_missing|daily)$/
-	  ? $self->replaced($job, $rule)
-	  : ($job->{answer} // { status => 0, headers => {}, body => '' });
-	$answer = altered($answer, $job->{alter}) if $job->{alter};
-	if (my $skew = $self->store->options->{date_skew_s})
-	{
-		$answer->{headers}{Date} = Mojo::Date->new(time + $skew)->to_string;
-	}
-	my $outcome = $kind =~ /^cut/ ? $kind : $answer->{status};
-	$self->answers->{"$job->{route}{name} $outcome"}++;
-	$job->{entry}{status} = $kind =~ /^cut/ ? 0 : 0 + $answer->{status};
-	$job->{entry}{fault} = $kind if $kind;
-	deliver($tx, $answer, $fault);
-	return;
-}
-
-# The answer with some fields changed (dots reach into objects)
-sub altered ($answer, $sets)
-{
-	my $json = eval { decode_json($answer->{body}) };
-
-	return $answer if ref $json ne 'HASH';
-	for my $set (@$sets)
-	{
-		for my $k (keys %$set)
-		{
-			my @way = split /\./, $k;
-			my $last = pop @way;
-			my $at = $json;
-			$at = $at->{$_} //= {} for @way;
-			if (defined $set->{$k}) { $at->{$last} = $set->{$k} }
-			else { delete $at->{$last} }
-		}
-	}
-	return { %$answer, body => encode_json($json) };
+	return $text =~ /T/ ? FakeZoom::Rules::parse_start_time($text, 'UTC') : Time::HiRes::time() + $text;
 }
 
 # ---- control
@@ -251,267 +74,19 @@ sub meeting_state ($m)
 	return { %$m, id => 0 + $m->{id}, start_time => iso_time($m->{start_epoch}) };
 }
 
-sub requests ($self, $q)
-{
-	my @all = @{ $self->log };
-
-	@all = grep { $_->{seq} > $q->{since} } @all if defined $q->{since};
-	@all = grep { $_->{method} eq uc $q->{method} } @all if defined $q->{method};
-	@all = grep { $_->{path} =~ /$q->{path_regex}/ } @all
-	  if defined $q->{path_regex};
-	return \@all;
-}
-
-sub state ($self, $q)
+sub state_of ($self, $q)
 {
 	my $s = $self->store;
 
-	$self->hanging([ grep { !$_->{tx}->is_finished } @{ $self->hanging } ]);
-	return {
-		now => now(),
-		meetings => [
-			map { meeting_state($s->meetings->{$_}) }
-			sort { $a <=> $b } keys %{ $s->meetings }
-		],
-		counters => $self->counters,
-		answers => $self->answers,
+	return (
+		meetings => [ map { meeting_state($s->meetings->{$_}) } sort { $a <=> $b } keys %{ $s->meetings } ],
 		token_calls => $s->token_calls,
-		tokens_live =>
-		  scalar(grep { !$_->{revoked} && $_->{expires} > now() } values %{ $s->tokens }),
-		misuse => $self->misuse,
-		fired => $self->fired,
-		rules => [
-			map { { kind => $_->{fault}{kind}, seen => $_->{seen}, fired => $_->{fired} } }
-			  @{ $self->rules }
-		],
-		requests_total => $self->seq,
-		in_flight => $self->in_flight,
-		max_concurrent => $self->max_concurrent,
-		hanging => scalar @{ $self->hanging },
-		connections => $self->connections,
-		bytes => $self->bytes,
-		($q->{requests} // 1) ? (requests => $self->log) : ()
-	};
+		tokens_live => scalar(grep { !$_->{revoked} && $_->{expires} > Time::HiRes::time() } values %{ $s->tokens }));
 }
 
-sub reset ($self, $in)
+sub control_calls ($self)
 {
-	$self->release({ cut => 1 });
-	$self->store->forget;
-	$self->store->options(FakeZoom::Store::default_options()) if $in->{options};
-	$self->rules([])->log([])->counters({})->answers({})->fired([])
-	  ->max_concurrent(0);
-	$self->misuse([]) if $in->{misuse};
-	return { ok => 1 };
-}
-
-# Answer (or cut) the requests that hang
-sub release ($self, $in)
-{
-	my @jobs = @{ $self->hanging };
-
-	$self->hanging([]);
-	for my $job (@jobs)
-	{
-		if ($in->{cut}) { cut($job->{tx}, {}) }
-		else { $self->finish($job, undef) }
-	}
-	return { released => scalar @jobs };
-}
-
-sub set_options ($self, $in)
-{
-	my $o = $self->store->options;
-
-	for my $k (keys %$in)
-	{
-		die "unknown option $k\n" if !exists $o->{$k};
-		if (ref $o->{$k} eq 'HASH' && $k eq 'rate')
-		{
-			$o->{rate} = { %{ $o->{rate} }, %{ $in->{rate} } };
-		}
-		else { $o->{$k} = $in->{$k} }
-	}
-	return $o;
-}
-
-sub set_faults ($self, $in)
-{
-	my @rules = map { new_rule($_) } @{ ref $in eq 'HASH' ? $in->{rules} : $in };
-
-	$self->rules(ref $in eq 'HASH' && $in->{append} ? [ @{ $self->rules }, @rules ] : \@rules);
-	return { rules => scalar @{ $self->rules } };
-}
-
-my %CONTROL = (
-	'GET state' => sub ($self, $q, $in) { $self->state($q) },
-	'GET requests' => sub ($self, $q, $in) { $self->requests($q) },
-	'GET options' => sub ($self, $q, $in) { $self->store->options },
-	'POST options' => sub ($self, $q, $in) { $self->set_options($in) },
-	'POST faults' => sub ($self, $q, $in) { $self->set_faults($in) },
-	'POST reset' => sub ($self, $q, $in) { $self->reset($in) },
-	'POST release' => sub ($self, $q, $in) { $self->release($in) },
-	'POST revoke_tokens' => sub ($self, $q, $in)
-	{
-		$self->store->revoke_tokens;
-		return { ok => 1 };
-	},
-	'POST edit_meeting' => sub ($self, $q, $in) { $self->store->edit($in) },
-);
-
-sub control ($self, $tx)
-{
-	my $req = $tx->req;
-	my ($what) = $req->url->path->to_string =~ m{^/_control/(\w+)$};
-	my $do = $CONTROL{ $req->method . ' ' . ($what // '') };
-	my ($status, $json) = (404, { error => 'unknown control call' });
-
-	if ($do)
-	{
-		$json = eval {
-			my $in = length $req->body ? decode_json($req->body) : {};
-			$do->($self, $req->url->query->to_hash, $in);
-		};
-		$status = $json ? 200 : 400;
-		$json //= { error => "$@" };
-	}
-	$tx->res->code($status);
-	$tx->res->headers->content_type('application/json');
-	$tx->res->body(encode_json($json));
-	$tx->resume;
-	return;
-}
-
-# ---- the process
-
-sub daemon ($self, $listen, $handler)
-{
-	my $d = Mojo::Server::Daemon->new(
-		listen => [$listen],
-		silent => 1,
-		inactivity_timeout => 0,
-		keep_alive_timeout => 75,
-		max_clients => 10_000,
-		max_requests => 1_000_000);
-
-	$d->app->log->level('fatal');
-	$d->unsubscribe('request');
-	$d->on(request => sub ($daemon, $tx) { $handler->($tx) });
-	$d->start;
-	return $d;
-}
-
-my $DRIP = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-  . "Content-Length: 100000\r\n\r\n" . ('{"a":1}' . ' ' x 93) x 1000;
-
-my $ENDLESS = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-  . "Transfer-Encoding: chunked\r\n\r\n";
-
-# Sockets that misbehave below HTTP: never answer, one byte a second, an answer
-# that goes on for ever, or half a TLS record
-sub raw_server ($self, $mode)
-{
-	return Mojo::IOLoop->server(
-		{ address => '127.0.0.1', port => 0 } => sub ($loop, $stream, $id)
-		{
-			my $timer;
-			my $at = 0;
-
-			$self->connections($self->connections + 1);
-			$self->in_flight($self->in_flight + 1);
-			$self->max_concurrent($self->in_flight)
-			  if $self->in_flight > $self->max_concurrent;
-			$stream->timeout(0);
-			$stream->on(read => sub ($s, $bytes)
-			{
-				$self->bytes($self->bytes + length $bytes);
-				$s->write("\x16\x03\x03\x10") if $mode eq 'tls_hang' && !$at++;
-				$timer //= $loop->recurring(
-					1 => sub { $s->write(substr $DRIP, $at++, 1) })
-				  if $mode eq 'drip';
-				$timer //= $loop->recurring(0.05 => sub
-				{
-					$s->write(($at++ ? '' : $ENDLESS) . "f\r\n{\"a\": 1}       \r\n");
-				})
-				  if $mode eq 'endless';
-			});
-			$stream->on(close => sub
-			{
-				$loop->remove($timer) if $timer;
-				$self->in_flight($self->in_flight - 1);
-			});
-		});
-}
-
-sub usage ()
-{
-	die "usage: fake_zoom [--tls good|expired|wronghost|selfsigned --dir FOLDER]"
-	  . " [--raw silent|drip|endless|tls_hang] [--port N] [--options JSON]"
-	  . " [--watch-stdin]\n";
-}
-
-sub run ($class, @args)
-{
-	my %o = (port => 0);
-	my $self = $class->new;
-	my ($daemon, $port, $tls);
-
-	GetOptionsFromArray(\@args, \%o, 'port=i', 'tls=s', 'dir=s', 'raw=s',
-		'options=s', 'watch-stdin')
-	  or usage();
-	usage() if @args || (defined $o{tls} && !defined $o{dir});
-	usage() if defined $o{tls} && $o{tls} !~ /^(?:good|expired|wronghost|selfsigned)$/;
-	usage() if defined $o{raw} && $o{raw} !~ /^(?:silent|drip|endless|tls_hang)$/;
-	$self->set_options(decode_json($o{options})) if defined $o{options};
-	$SIG{PIPE} = 'IGNORE';
-	$tls = FakeZoom::Tls->create($o{tls}, $o{dir}) if defined $o{tls};
-
-	my $control = $self->daemon('http://127.0.0.1:0', sub ($tx) { $self->control($tx) });
-	if (defined $o{raw})
-	{
-		$port = Mojo::IOLoop->acceptor($self->raw_server($o{raw}))->port;
-	}
-	else
-	{
-		$daemon = $self->daemon(
-			$tls
-			? "https://127.0.0.1:$o{port}?cert=$tls->{cert}&key=$tls->{key}"
-			: "http://127.0.0.1:$o{port}",
-			sub ($tx)
-			{
-				return $self->control($tx)
-				  if $tx->req->url->path->to_string =~ m{^/_control/};
-				$self->handle($tx);
-			});
-		$port = $daemon->ports->[0];
-	}
-	$self->store->base(($tls ? 'https' : 'http') . "://127.0.0.1:$port");
-	$self->announce($port, $control->ports->[0], $tls);
-	$self->watch_stdin if $o{'watch-stdin'};
-	local $SIG{TERM} = local $SIG{INT} = sub { Mojo::IOLoop->stop };
-	Mojo::IOLoop->recurring(1 => sub { });
-	Mojo::IOLoop->start;
-	return 0;
-}
-
-sub announce ($self, $port, $control, $tls)
-{
-	local $| = 1;
-
-	print "listening $port\ncontrol $control\n";
-	print "ca $tls->{ca}\n" if $tls;
-	print "ready\n";
-	return;
-}
-
-# End when whoever started us is gone
-sub watch_stdin ($self)
-{
-	Mojo::IOLoop->singleton->reactor->io(
-		\*STDIN => sub {
-			Mojo::IOLoop->stop if !sysread STDIN, my $buffer, 4096;
-		})->watch(\*STDIN, 1, 0);
-	return;
+	return { 'POST edit_meeting' => sub ($app, $q, $in) { $app->store->edit($in) } };
 }
 
 1;

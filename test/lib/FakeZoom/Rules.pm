@@ -3,21 +3,19 @@
 package FakeZoom::Rules;
 
 use Mojo::Base -strict, -signatures;
-use B ();
 use Exporter 'import';
-use Mojo::Util qw(b64_decode url_unescape);
-use POSIX ();
-use Time::Local qw(timegm_modern);
+use FakePeer::Rules qw(find_route check_value check_parameters check_secrets
+  check_canaries is_text is_int local_instant zone_known);
 
-our @EXPORT_OK = qw(route_of check_request parse_start_time iso_time
-  zone_known $ZONEINFO);
-
-our $ZONEINFO = '/usr/share/zoneinfo';
+our @EXPORT_OK = qw(route_of check_request parse_start_time);
 
 # name, method, path, rate label, scopes of which one must be present
 my @ROUTES = (
 	[
 		'POST /oauth/token', 'POST', qr{^/oauth/token$}, '', []
+	],
+	[
+		'GET /oauth/authorize', 'GET', qr{^/oauth/authorize$}, '', []
 	],
 	[
 		'GET /v2/users/{id}', 'GET', qr{^/v2/users/([^/]+)$}, 'LIGHT',
@@ -73,10 +71,25 @@ my @ROUTES = (
 			  meeting:write meeting:write:admin)
 		]
 	],
+	[
+		'GET /v2/past_meetings/{id}',
+		'GET',
+		qr{^/v2/past_meetings/([^/]+)$},
+		'LIGHT',
+		[
+			qw(meeting:read:past_meeting meeting:read:past_meeting:admin
+			  meeting:read meeting:read:admin)
+		]
+	],
 );
 
 my %QUERY = (
 	'POST /oauth/token' => { grant_type => 'any', account_id => 'any' },
+	'GET /oauth/authorize' => {
+		map { $_ => 'any' }
+		  qw(response_type client_id redirect_uri state code_challenge
+		  code_challenge_method scope)
+	},
 	'GET /v2/users/{id}/meetings' => {
 		type => {
 			map { $_ => 1 }
@@ -173,122 +186,9 @@ my %MEETING = (
 	settings => { fields => \%SETTINGS },
 );
 
-# Find the route: a hash of name, label, scopes, argument (percent-decoded)
 sub route_of ($method, $path)
 {
-	for my $r (@ROUTES)
-	{
-		next unless $r->[1] eq $method && $path =~ $r->[2];
-		return {
-			name => $r->[0],
-			label => $r->[3],
-			scopes => $r->[4],
-			arg => defined $1 ? url_unescape($1) : undef
-		};
-	}
-	return { name => "$method (unknown)", label => '', scopes => [] };
-}
-
-sub is_text ($v)
-{
-	return 0 if !defined $v || ref $v;
-	return (B::svref_2object(\$v)->FLAGS & B::SVp_POK) ? 1 : 0;
-}
-
-sub is_int ($v)
-{
-	return 0 if !defined $v || ref $v || is_text($v);
-	return $v == int($v) && "$v" =~ /^-?\d+$/ ? 1 : 0;
-}
-
-sub is_bool ($v)
-{
-	return ref($v) =~ /Bool/ ? 1 : 0;
-}
-
-# Check one value against its rule; push texts on @$bad
-sub check_value ($name, $rule, $v, $bad)
-{
-	my ($what, $limit) = ref $rule ? %$rule : ($rule, undef);
-
-	if ($what eq 'fields')
-	{
-		return push @$bad, "$name must be an object" if ref $v ne 'HASH';
-		for my $k (sort keys %$v)
-		{
-			my $full = $name eq '' ? $k : "$name.$k";
-			if ($limit->{$k}) { check_value($full, $limit->{$k}, $v->{$k}, $bad) }
-			else { push @$bad, "unknown field $full" }
-		}
-	}
-	elsif ($what eq 'text')
-	{
-		if (!is_text($v)) { push @$bad, "$name must be a string" }
-		elsif ($limit && length $v > $limit)
-		{
-			push @$bad, "$name is longer than $limit characters";
-		}
-	}
-	elsif ($what eq 'int')
-	{
-		if (!is_int($v)) { push @$bad, "$name must be an integer" }
-		elsif ($limit && !grep { $_ == $v } @$limit)
-		{
-			push @$bad, "$name must be one of @$limit";
-		}
-	}
-	elsif ($what eq 'word')
-	{
-		push @$bad, "$name must be one of @$limit"
-		  if !is_text($v) || !grep { $_ eq $v } @$limit;
-	}
-	elsif ($what eq 'bool')
-	{
-		push @$bad, "$name must be a boolean" if !is_bool($v);
-	}
-	elsif ($what eq 'object')
-	{
-		push @$bad, "$name must be an object" if ref $v ne 'HASH';
-	}
-	elsif ($what eq 'list')
-	{
-		push @$bad, "$name must be an array" if ref $v ne 'ARRAY';
-	}
-	return;
-}
-
-sub zone_known ($zone)
-{
-	return 1 if $zone eq 'UTC' || $zone eq 'GMT';
-	return 0 if $zone !~ m{^[A-Za-z][A-Za-z0-9_+\-/]*$};
-	return -f "$ZONEINFO/$zone" ? 1 : 0;
-}
-
-# Instant of a start_time as Zoom reads it: with Z it is UTC, without it is
-# local to the zone.  Undefined when the text has another form.
-sub parse_start_time ($text, $zone)
-{
-	my ($y, $mo, $d, $h, $mi, $s, $z) = $text =~
-	  /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(Z?)$/
-	  or return undef;
-	my $utc = eval { timegm_modern($s, $mi, $h, $d, $mo - 1, $y) };
-
-	return undef if !defined $utc;
-	return $utc if $z || $zone eq 'UTC' || $zone eq 'GMT';
-
-	my $at;
-	{
-		local $ENV{TZ} = $zone;
-		POSIX::tzset();
-		$at = POSIX::mktime($s, $mi, $h, $d, $mo - 1, $y - 1900, 0, 0, -1);
-	}
-	POSIX::tzset();
-	return $at;
-}
-
-sub iso_time ($epoch)
-{
-	return POSIX::strftime('%Y-%m-%dT%H:%M:%SZ', gmtime $epoch);
+	return find_route(\@ROUTES, $method, $path);
 }
 
 sub check_times ($route, $json, $options, $bad)
@@ -345,29 +245,11 @@ sub check_policy ($route, $json, $options, $bad)
 	return;
 }
 
-sub check_query ($req, $route, $bad)
+# Instant of a start_time as Zoom reads it: with Z it is UTC, without it is
+# local to the zone.  Undefined when the text has another form.
+sub parse_start_time ($text, $zone)
 {
-	my $known = $QUERY{ $route->{name} } // {};
-	my $pairs = $req->url->query->to_hash;
-
-	for my $k (sort keys %$pairs)
-	{
-		my $v = $pairs->{$k};
-		my $rule = $known->{$k};
-
-		push @$bad, "secret in the query string ($k)"
-		  if $k =~ /token|secret|password|passcode/i
-		  && $k ne 'next_page_token';
-		if (!$rule) { push @$bad, "unknown query parameter $k" }
-		elsif (ref $v) { push @$bad, "query parameter $k repeated" }
-		elsif (ref $rule eq 'HASH' ? !$rule->{$v} : ref $rule && $v !~ $rule)
-		{
-			push @$bad, "query parameter $k has a wrong value";
-		}
-	}
-	push @$bad, 'Basic or Bearer text in the URL'
-	  if $req->url->to_string =~ /basic |bearer |basic%20|bearer%20/i;
-	return;
+	return $text =~ /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ?$/ ? local_instant($text, $zone) : undef;
 }
 
 sub check_headers ($req, $route, $bad)
@@ -376,6 +258,7 @@ sub check_headers ($req, $route, $bad)
 	my $has_body = length $req->body;
 	my $type = $h->content_type // '';
 
+	return if $route->{name} eq 'GET /oauth/authorize';    # a browser
 	push @$bad, 'User-Agent is missing' if !length($h->user_agent // '');
 	if ($route->{name} eq 'POST /oauth/token')
 	{
@@ -400,40 +283,15 @@ sub check_token_form ($req, $bad)
 {
 	my %form = (%{ $req->url->query->to_hash }, %{ $req->body_params->to_hash });
 
-	for my $k (sort keys %form)
-	{
-		push @$bad, "unknown form field $k"
-		  if $k !~ /^(?:grant_type|account_id)$/;
-	}
-	push @$bad, 'grant_type is missing' if !defined $form{grant_type};
-	push @$bad, 'account_id is missing' if !defined $form{account_id};
-	return;
-}
+	my %fields = (
+		account_credentials => [qw(account_id)],
+		authorization_code => [qw(code redirect_uri code_verifier)],
+		refresh_token => [qw(refresh_token)]);
+	my %known = map { $_ => 1 } 'grant_type',
+	  @{ $fields{ $form{grant_type} // '' } // ['account_id'] };
 
-# Canary strings must not be in any byte, nor in its decoded forms
-sub check_canaries ($req, $canaries, $bad)
-{
-	return if !@$canaries;
-	my $raw = $req->to_string;
-	my $plain = url_unescape($raw =~ tr/+/ /r);
-	my $text = $raw =~ s/\\u([0-9a-fA-F]{4})/chr hex $1/ger;
-	my $auth = ($req->headers->authorization // '') =~ /^Basic (\S+)/
-	  ? b64_decode($1)
-	  : '';
-
-	for my $c (@$canaries)
-	{
-		my $bytes = $c;
-		utf8::encode($bytes);
-		for my $where ($raw, $plain, $auth)
-		{
-			next if index(lc $where, lc $bytes) < 0;
-			push @$bad, "canary found: $c";
-			last;
-		}
-		push @$bad, "canary found in escapes: $c"
-		  if $text ne $raw && index($text, $c) >= 0 && index($raw, $c) < 0;
-	}
+	push @$bad, map { "unknown form field $_" } grep { !$known{$_} } sort keys %form;
+	push @$bad, map { "$_ is missing" } grep { !defined $form{$_} } sort keys %known;
 	return;
 }
 
@@ -446,7 +304,8 @@ sub check_request ($req, $route, $options)
 	push @bad, 'unknown route ' . $req->method . ' ' . $req->url->path
 	  if $route->{name} =~ /unknown/;
 	check_canaries($req, $options->{canaries}, \@bad);
-	check_query($req, $route, \@bad);
+	check_secrets($req, { next_page_token => 1 }, \@bad);
+	check_parameters($req, $QUERY{ $route->{name} } // {}, {}, \@bad);
 	check_headers($req, $route, \@bad);
 	check_token_form($req, \@bad) if $route->{name} eq 'POST /oauth/token';
 	push @bad, 'meeting id is not an integer'

@@ -3,15 +3,19 @@
 # and body; nothing here knows how it is delivered.
 package FakeZoom::Store;
 
-use Mojo::Base -base, -signatures;
-use FakeZoom::Rules qw(parse_start_time iso_time);
-use Mojo::JSON qw(encode_json true false);
-use Mojo::Util qw(b64_decode b64_encode);
+use Mojo::Base 'FakeZoom::Oauth', -signatures;
+use FakePeer::Answer qw(answer random_text random_word);
+use FakePeer::Rules qw(iso_time);
+use FakeZoom::Rules qw(parse_start_time);
+use Mojo::JSON qw(true false);
+use Mojo::Util qw(b64_decode url_unescape);
+use POSIX ();
 use Time::HiRes ();
 
 has options => sub { default_options() };
 has base => 'http://127.0.0.1';
 has meetings => sub { {} };
+has runs => sub { {} };
 has tokens => sub { {} };
 has pages => sub { {} };
 has token_calls => 0;
@@ -19,7 +23,8 @@ has last_id => 0;
 
 my @SCOPES = qw(meeting:write:meeting:admin meeting:update:meeting:admin
   meeting:delete:meeting:admin meeting:read:meeting:admin
-  meeting:read:list_meetings:admin user:read:user:admin);
+  meeting:read:list_meetings:admin meeting:read:past_meeting:admin
+  user:read:user:admin);
 
 sub default_options ()
 {
@@ -41,6 +46,20 @@ sub default_options ()
 				}
 			} 1 .. 20
 		],
+		# apps of users, see Oauth.pm
+		oauth_clients => [
+			{
+				client_id => 'app-1',
+				client_secret => 'app-secret-1',
+				redirect_uris => ['https://clinic.example/api/zoom/callback'],
+				account_id => 'acct-1',
+				user => 'host1@clinic.example',
+				is_admin => 0
+			}
+		],
+		oauth_code_s => 300,
+		oauth_deny => 0,
+		oauth_no_refresh => 0,
 		auto_users => '',
 		allow_me => 0,
 		account_timezone => 'UTC',
@@ -75,25 +94,12 @@ sub default_options ()
 
 sub forget ($self)
 {
-	$self->meetings({})->tokens({})->pages({})->token_calls(0);
+	$self->meetings({})->runs({})->tokens({})->codes({})->refresh_tokens({})->pages({})->token_calls(0);
 	delete @$self{qw(window quota busy)};
 	return;
 }
 
 # ---- answers
-
-sub answer ($status, $json = undef, %headers)
-{
-	return {
-		status => $status,
-		headers => {
-			defined $json ? ('Content-Type' => 'application/json;charset=UTF-8') : (),
-			%headers
-		},
-		body => defined $json ? encode_json($json) : '',
-		json => $json
-	};
-}
 
 sub failure ($status, $code, $message, %headers)
 {
@@ -111,24 +117,6 @@ sub invalid ($bad)
 		});
 }
 
-sub random_text ($bytes)
-{
-	state $fh = do
-	{
-		open(my $new, '<:raw', '/dev/urandom') or die "urandom: $!\n";
-		$new;
-	};
-	my $raw;
-
-	read $fh, $raw, $bytes;
-	return b64_encode($raw, '');
-}
-
-sub random_word ($bytes)
-{
-	return random_text($bytes) =~ tr{+/=}{AB}dr;
-}
-
 # ---- tokens
 
 sub account_of ($self, $id)
@@ -144,6 +132,8 @@ sub make_token ($self, $req)
 	my ($client, $secret) = split /:/, b64_decode($basic // ''), 2;
 
 	$self->token_calls($self->token_calls + 1);
+	my $granted = $self->oauth_answer(\%form, $client, $secret);
+	return $granted if $granted;
 	return answer(400,
 		{ error => 'unsupported_grant_type', reason => 'unsupported grant type (4705)' })
 	  if $form{grant_type} ne 'account_credentials';
@@ -205,6 +195,11 @@ sub authorize ($self, $req, $route)
 	  if $token->{expires} <= Time::HiRes::time();
 	return (undef, scope_missing($route, 400))
 	  if @{ $route->{scopes} } && !grep { $token->{scopes}{$_} } @{ $route->{scopes} };
+	$self->{me} = $token->{me};
+	return (undef, scope_missing({ scopes => ['meeting:write:meeting:admin'] }, 400))
+	  if defined $token->{user}
+	  && $route->{name} =~ m{/users/}
+	  && $route->{arg} !~ /^(?:me|\Q$token->{user}\E)$/;
 	return ($token->{account_id}, undef);
 }
 
@@ -302,7 +297,8 @@ sub find_user ($self, $account_id, $name)
 	if ($name eq 'me')
 	{
 		return (undef, failure(400, 1001, 'User does not exist: me.'))
-		  if !$o->{allow_me};
+		  if !$o->{allow_me} && !defined $self->{me};
+		return $self->find_user($account_id, $self->{me}) if defined $self->{me};
 		my ($owner) =
 		  grep { ($_->{account_id} // $first) eq $account_id } @{ $o->{users} };
 		$name = $owner->{id} if $owner;
@@ -507,6 +503,35 @@ sub get_meeting ($self, $account_id, $id)
 	return $refusal // answer(200, $self->shown($m));
 }
 
+# A run of a meeting is past once it has ended; a name that begins with a
+# slash or has two in a row is only found when it was encoded twice.
+sub get_past_meeting ($self, $account_id, $uuid)
+{
+	my $encoded = $uuid =~ m{^/|//} ? undef : url_unescape($uuid);
+	my $run = defined $encoded ? $self->runs->{$encoded} : undef;
+	my $m = $run ? $self->meetings->{ $run->{id} } : undef;
+
+	return failure(404, 3001, "Meeting does not exist: $uuid.")
+	  if !$m || !$run->{end} || $m->{account_id} ne $account_id;
+	my $minutes = POSIX::ceil(($run->{end} - $run->{start}) / 60);
+	return answer(
+		200,
+		{
+			uuid => $encoded,
+			id => 0 + $m->{id},
+			host_id => $m->{host_id},
+			type => 2,
+			topic => $m->{topic},
+			user_name => 'Host',
+			user_email => $m->{host_email},
+			start_time => iso_time($run->{start}),
+			end_time => iso_time($run->{end}),
+			duration => $minutes,
+			total_minutes => 2 * $minutes,
+			participants_count => 2
+		});
+}
+
 sub update ($self, $account_id, $route, $json, $seq)
 {
 	my ($m, $refusal) = $self->find_meeting($account_id, $route->{arg});
@@ -625,6 +650,8 @@ sub perform ($self, $account_id, $route, $req, $json, $seq)
 	  if $name eq 'PATCH /v2/meetings/{id}';
 	return $self->remove($account_id, $route->{arg}, $seq)
 	  if $name eq 'DELETE /v2/meetings/{id}';
+	return $self->get_past_meeting($account_id, $route->{arg})
+	  if $name eq 'GET /v2/past_meetings/{id}';
 	return failure(404, 404, 'This API endpoint is not recognized.');
 }
 
@@ -655,6 +682,11 @@ sub edit ($self, $what)
 	{
 		$m->{deleted} = 0;
 		remember($m, 'control undelete', 0);
+	}
+	if (my $run = $what->{run})
+	{
+		# { uuid => ..., start => ..., end => ... }, seconds; without an end it runs
+		$self->runs->{ $run->{uuid} } = { %$run, id => $m->{id} };
 	}
 	if (my $set = $what->{set})
 	{

@@ -1,5 +1,5 @@
 # Fault rules: which request is hurt, and how its answer is (not) delivered.
-package FakeZoom::Fault;
+package FakePeer::Fault;
 
 use Mojo::Base -strict, -signatures;
 use Exporter 'import';
@@ -8,37 +8,36 @@ use Socket qw(SOL_SOCKET SO_LINGER);
 
 our @EXPORT_OK = qw(new_rule pick deliver cut);
 
-my %KINDS = map { $_ => 1 } qw(delay hang cut_before cut_after status
-  wrong_body huge_body slow_body revoke_tokens scope_missing daily
-  close_midway alter);
+# What every fake knows; a fake adds its own.  passes: does not end the search
+# for further faults; effect: does the store see the request when the rule does
+# not say?
+my %KINDS = (
+	(map { $_ => { passes => 1, effect => 1 } } qw(delay revoke_tokens alter)),
+	(map { $_ => {} } qw(hang cut_before status)),
+	(map { $_ => { effect => 1 } } qw(cut_after wrong_body huge_body slow_body close_midway)));
 
-my %MATCH = map { $_ => 1 } qw(method path_regex body_regex nth times skip
-  probability seed);
+my %MATCH = map { $_ => 1 } qw(method path_regex query_regex body_regex nth
+  times skip probability seed);
 
-# Kinds that do not end the search for further faults
-my %PASSES = (delay => 1, revoke_tokens => 1, alter => 1);
-
-# Does the meeting store see the request when the rule does not say?
-my %HAS_EFFECT = map { $_ => 1 }
-  qw(delay cut_after wrong_body huge_body slow_body close_midway alter
-  revoke_tokens);
-
-sub new_rule ($spec)
+sub new_rule ($spec, $own = {})
 {
 	my $match = $spec->{match} // {};
 	my $fault = $spec->{fault} // {};
 
-	die "unknown fault kind\n" if !$KINDS{ $fault->{kind} // '' };
+	my $kind = $own->{ $fault->{kind} // '' } // $KINDS{ $fault->{kind} // '' }
+	  or die "unknown fault kind\n";
 	for my $k (keys %$match) { die "unknown match key $k\n" if !$MATCH{$k} }
 	return {
 		match => $match,
 		fault => $fault,
 		path => defined $match->{path_regex} ? qr/$match->{path_regex}/ : undef,
+		query => defined $match->{query_regex} ? qr/$match->{query_regex}/ : undef,
 		body => defined $match->{body_regex} ? qr/$match->{body_regex}/ : undef,
 		nth => defined $match->{nth}
 		? { map { $_ => 1 } ref $match->{nth} ? @{ $match->{nth} } : $match->{nth} }
 		: undef,
-		effect => $fault->{effect} // $HAS_EFFECT{ $fault->{kind} } // 0,
+		effect => $fault->{effect} // $kind->{effect} // 0,
+		passes => $kind->{passes} // 0,
 		seen => 0,
 		fired => 0,
 		random => ($match->{seed} // 1) & 0x7fffffff
@@ -58,6 +57,7 @@ sub fires ($rule, $req, $now)
 
 	return 0 if defined $m->{method} && uc $m->{method} ne $req->method;
 	return 0 if $rule->{path} && $req->url->path->to_string !~ $rule->{path};
+	return 0 if $rule->{query} && $req->url->query->to_string !~ $rule->{query};
 	return 0 if $rule->{body} && $req->body !~ $rule->{body};
 	return 0 if defined $rule->{until} && $now >= $rule->{until};
 	$rule->{seen}++;
@@ -79,7 +79,7 @@ sub pick ($rules, $req, $now)
 	{
 		next if !fires($rule, $req, $now);
 		push @hit, $rule;
-		last if !$PASSES{ $rule->{fault}{kind} };
+		last if !$rule->{passes};
 	}
 	return @hit;
 }

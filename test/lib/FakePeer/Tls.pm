@@ -1,6 +1,6 @@
 # A certificate authority for one test run, and a server certificate of the
 # wanted kind: good, expired, wronghost, selfsigned.
-package FakeZoom::Tls;
+package FakePeer::Tls;
 
 use Mojo::Base -strict, -signatures;
 use IO::Socket::SSL::Utils;
