@@ -10,6 +10,7 @@
 
 #include "store/connect.h"
 #include "store/connection_found.h"
+#include "store/job.h"
 #include "store/plans.h"
 
 /* Options that are columns; the others are settings. */
@@ -157,10 +158,22 @@ static ThPlan purge = {
 	.types = { INT8OID, INT8OID }
 };
 
-static ThPlan list_in_error = {
-	.text = "SELECT clinic_id, id FROM telehealth.calendar_connection"
-			" WHERE oauth_client_clinic_id = $1 AND oauth_client_id = $2"
-			" AND status = 'ERROR'",
+/* What is being tried while the client changes is tried with the former one. */
+static ThPlan list_client_jobs = {
+	.text =
+		"WITH served AS (SELECT x.clinic_id, x.id, x.status"
+		" FROM telehealth.calendar_connection AS x"
+		" WHERE x.oauth_client_clinic_id = $1 AND x.oauth_client_id = $2"
+		" AND x.status <> 'DISCONNECTED'), subject AS ("
+		"SELECT 'event' AS kind, e.clinic_id, e.id, s.status FROM served AS s"
+		" JOIN telehealth.calendar_event AS e"
+		" ON e.clinic_id = s.clinic_id AND e.connection_id = s.id"
+		" UNION ALL SELECT k, s.clinic_id, s.id, s.status FROM served AS s"
+		" CROSS JOIN (VALUES ('pull'), ('channel')) AS v (k))"
+		" SELECT q.kind, q.clinic_id, q.subject_id, q.priority::integer"
+		" FROM subject AS s JOIN telehealth_private.job AS q"
+		" ON q.kind = s.kind AND q.clinic_id = s.clinic_id AND q.subject_id = s.id"
+		" WHERE q.attempts > 0 OR s.status = 'ERROR'",
 	.n_args = 2,
 	.types = { INT8OID, INT8OID }
 };
@@ -314,25 +327,26 @@ th_connect_retry_client(int64 client_clinic_id, int64 client_id,
 						TimestampTz now)
 {
 	MemoryContext context = CurrentMemoryContext;
-	int64 *clinics;
-	int64 *ids;
+	ThMark *marks;
 	Datum values[2];
 	int n;
 
 	th_store_connect();
 	bind_key(values, client_clinic_id, client_id);
-	th_plan_run(&list_in_error, values, NULL, false);
+	th_plan_run(&list_client_jobs, values, NULL, false);
 	n = (int) SPI_processed;
-	clinics = MemoryContextAlloc(context, sizeof(int64) * Max(n, 1));
-	ids = MemoryContextAlloc(context, sizeof(int64) * Max(n, 1));
+	marks = MemoryContextAllocHuge(context, sizeof(ThMark) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{
-		clinics[i] = th_row_int64(i, 1);
-		ids[i] = th_row_int64(i, 2);
+		marks[i].kind =
+			th_job_kind_of(th_row_text(i, 1, CurrentMemoryContext));
+		marks[i].clinic_id = th_row_int64(i, 2);
+		marks[i].subject_id = th_row_int64(i, 3);
+		marks[i].priority = th_row_int32(i, 4);
+		marks[i].due_at = now;
 	}
 	th_store_finish();
-	for (int i = 0; i < n; i++)
-		th_connection_release(clinics[i], ids[i], now);
+	th_job_mark(marks, n, false);
 }
 
 int

@@ -47,7 +47,7 @@ extern int64 th_connect_end(int64 clinic_id, int64 provider_id,
 /* Asks for the removal of everything of ours, and pushes nothing any more; false if there is no such connection. */
 extern bool th_connect_purge(int64 clinic_id, int64 id);
 
-/* The client was registered anew: what waits for its connections in trouble is due. */
+/* The client was registered anew: what waits for its connections in trouble, or is tried now, is due. */
 extern void th_connect_retry_client(int64 client_clinic_id, int64 client_id,
 									TimestampTz now);
 

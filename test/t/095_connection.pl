@@ -210,8 +210,14 @@ register('google', client_secret => 'wrong');
 $fake{google}->revoke_tokens;
 $t->sql("UPDATE telehealth.appointment SET duration = 40 WHERE id = $visits[0]");
 ok($t->poll("SELECT status FROM telehealth.calendar_connection WHERE id = $third", 'ERROR'), 'a wrong client is an error of configuration, not of consent');
+ok($t->poll("SELECT count(*) FROM telehealth_private.job WHERE attempts > 0 OR kind = 'calendars'", 0), 'what waits for it is parked');
+$fake{google}->faults({ match => { path_regex => 'token' }, fault => { kind => 'delay', ms => 1500 } });
+$calls = $fake{google}->state->{token_calls};
+register('google', client_secret => 'wrong too');
+ok($fake{google}->wait_for(sub { $_[0]{token_calls} > $calls }), 'another one is tried at once');
 register('google');
-becomes($third, 'CONNECTED', 'Y9: it is well again once that is mended');
+ok($t->poll("SELECT status FROM telehealth.calendar_status WHERE connection_id = $third", 'CONNECTED', 20), 'Y9: it is well again once that is mended, though the wrong one was on its way');
+$fake{google}->faults;
 
 # ---- D10: everything of ours is removed
 
