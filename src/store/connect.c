@@ -338,8 +338,7 @@ th_connect_retry_client(int64 client_clinic_id, int64 client_id,
 	marks = MemoryContextAllocHuge(context, sizeof(ThMark) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{
-		marks[i].kind =
-			th_job_kind_of(th_row_text(i, 1, CurrentMemoryContext));
+		marks[i].kind = th_job_kind_of(th_row_text(i, 1, CurrentMemoryContext));
 		marks[i].clinic_id = th_row_int64(i, 2);
 		marks[i].subject_id = th_row_int64(i, 3);
 		marks[i].priority = th_row_int32(i, 4);
