@@ -50,8 +50,8 @@ WORKER = calendar_pool calendar_run calendar_slow cycle cycle_singly cycle_task 
 	tally transaction utility_hook visits wake
 GATEWAY = batch callback client feed feed_cache gateway listen metrics negotiate \
 	page request route server status strict
-API = appointment_columns booking fn_access fn_calendar fn_connection fn_core fn_feed fn_gateway fn_ical fn_import \
-	fn_meeting fn_oauth fn_operation fn_platform fn_series fn_sync fn_vcalendar fn_webhook hint ical_result interval \
+API = appointment_columns booking call fn_access fn_calendar fn_connection fn_core fn_feed fn_gateway fn_ical \
+	fn_import fn_meeting fn_oauth fn_operation fn_platform fn_series fn_sync fn_vcalendar fn_webhook hint ical_result interval \
 	platform_options trg_appointment trg_related trg_series vevent
 
 OBJS = src/telehealth.o \

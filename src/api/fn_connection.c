@@ -8,6 +8,7 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
+#include "api/call.h"
 #include "api/feed_make.h"
 #include "api/platform_options.h"
 #include "base/compat.h"
@@ -45,38 +46,6 @@ static const char apple_instructions[] =
 	"Mac: open Calendar, choose File, New Calendar Subscription, and enter "
 	"the address; set Auto-refresh to every hour or less. Whoever has the "
 	"address can read the calendar.";
-
-/* On every message while it is on the stack: the statement has secrets in it. */
-static void
-hide_statement(void *arg pg_attribute_unused())
-{
-	errhidestmt(true);
-}
-
-static Datum
-call_hidden(PGFunction function, FunctionCallInfo fcinfo)
-{
-	ErrorContextCallback hide = { 0 };
-	Datum result;
-
-	hide.callback = hide_statement;
-	hide.previous = error_context_stack;
-	error_context_stack = &hide;
-	result = function(fcinfo);
-	error_context_stack = hide.previous;
-	return result;
-}
-
-static void
-require_arguments(FunctionCallInfo fcinfo, const char *const *names)
-{
-	for (int i = 0; names[i] != NULL; i++)
-	{
-		if (PG_ARGISNULL(i))
-			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-							errmsg("%s must not be null", names[i])));
-	}
-}
 
 static void
 refuse_kind(const char *kind)
@@ -160,20 +129,6 @@ connect_apple(int64 clinic_id, int64 provider_id, Jsonb *given)
 
 /* ---- connecting ---- */
 
-static ThOauthClient *
-require_client(int64 clinic_id, const char *kind)
-{
-	ThOauthClient *client = th_oauth_client_find(clinic_id, kind);
-
-	if (client == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("no OAuth client is registered for \"%s\"", kind),
-				 errhint("Register the application with "
-						 "telehealth.register_oauth_client().")));
-	return client;
-}
-
 /* Everything as the owner; *auth_url stays NULL if nobody has to consent. */
 static int64
 store(int64 clinic_id, int64 provider_id, const ThCalendar *vendor,
@@ -191,7 +146,7 @@ store(int64 clinic_id, int64 provider_id, const ThCalendar *vendor,
 		is_other = !th_calendar_credential_is(clinic_id, id, "username",
 											  credentials, n);
 	if (vendor->is_oauth)
-		client = require_client(clinic_id, vendor->kind);
+		client = th_oauth_require_client(clinic_id, vendor->kind);
 
 	/* A key of our own making only while nothing could be sealed by another. */
 	if (!th_account_has_envelopes())
@@ -225,7 +180,7 @@ connect_calendar(PG_FUNCTION_ARGS)
 	int64 id;
 	int n;
 
-	require_arguments(fcinfo, names);
+	th_call_require(fcinfo, names);
 	kind = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	if (strcmp(kind, "apple") == 0)
 		return connect_apple(clinic_id, PG_GETARG_INT64(0),
@@ -260,7 +215,7 @@ connect_calendar(PG_FUNCTION_ARGS)
 Datum
 th_sql_connect_calendar(PG_FUNCTION_ARGS)
 {
-	return call_hidden(connect_calendar, fcinfo);
+	return th_call_hidden(connect_calendar, fcinfo);
 }
 
 /* ---- changing ---- */

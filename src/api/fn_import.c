@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "api/call.h"
 #include "base/compat.h"
 #include "base/th_clock.h"
 #include "base/th_guc.h"
@@ -33,26 +34,6 @@ TH_SQL_FUNCTION(th_sql_import_csv);
 
 typedef void (*Importer)(const ThImport *import, const char *text,
 						 size_t length, ThImportCounts *counts);
-
-/* On every message while it is on the stack: the statement has a calendar in it. */
-static void
-hide_statement(void *arg pg_attribute_unused())
-{
-	errhidestmt(true);
-}
-
-static void
-require_arguments(FunctionCallInfo fcinfo, const char *text_name)
-{
-	const char *const names[] = { "provider_id", "source", text_name };
-
-	for (int i = 0; i < (int) lengthof(names); i++)
-	{
-		if (PG_ARGISNULL(i))
-			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-							errmsg("%s must not be null", names[i])));
-	}
-}
 
 static char *
 read_source(text *argument)
@@ -120,16 +101,14 @@ static Datum
 import_text(FunctionCallInfo fcinfo, const char *text_name, Importer importer,
 			bool has_timezone)
 {
-	ErrorContextCallback hide = { .callback = hide_statement,
-								  .previous = error_context_stack };
+	const char *const names[] = { "provider_id", "source", text_name, NULL };
 	int window = has_timezone ? 4 : 3;
 	ThImport import = { .clinic_id = th_guc_clinic() };
 	ThImportCounts counts;
 	ThOwnerScope scope;
 	text *calendar;
 
-	error_context_stack = &hide;
-	require_arguments(fcinfo, text_name);
+	th_call_require(fcinfo, names);
 	(void) th_access_require(TH_ACCESS_APP, import.clinic_id);
 	PreventCommandIfReadOnly(has_timezone ? "import_csv()" : "import_ics()");
 	import.provider_id = PG_GETARG_INT64(0);
@@ -145,18 +124,29 @@ import_text(FunctionCallInfo fcinfo, const char *text_name, Importer importer,
 	importer(&import, VARDATA_ANY(calendar), VARSIZE_ANY_EXHDR(calendar),
 			 &counts);
 	th_owner_leave(&scope);
-	error_context_stack = hide.previous;
 	return counts_row(fcinfo, &counts);
 }
 
-Datum
-th_sql_import_ics(PG_FUNCTION_ARGS)
+static Datum
+import_ics(PG_FUNCTION_ARGS)
 {
 	return import_text(fcinfo, "ics", th_import_ics, false);
 }
 
 Datum
-th_sql_import_csv(PG_FUNCTION_ARGS)
+th_sql_import_ics(PG_FUNCTION_ARGS)
+{
+	return th_call_hidden(import_ics, fcinfo);
+}
+
+static Datum
+import_csv(PG_FUNCTION_ARGS)
 {
 	return import_text(fcinfo, "csv", th_import_csv, true);
+}
+
+Datum
+th_sql_import_csv(PG_FUNCTION_ARGS)
+{
+	return th_call_hidden(import_csv, fcinfo);
 }

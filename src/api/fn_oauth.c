@@ -10,6 +10,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "api/call.h"
 #include "api/platform_options.h"
 #include "base/compat.h"
 #include "base/th_clock.h"
@@ -44,38 +45,6 @@ options_of(const ThOauthVendor *vendor)
 	options.optional_credentials = vendor->optional_credentials;
 	options.secret_credentials = vendor->secret_credentials;
 	return options;
-}
-
-/* On every message while it is on the stack: the statement has secrets in it. */
-static void
-hide_statement(void *arg pg_attribute_unused())
-{
-	errhidestmt(true);
-}
-
-static Datum
-call_hidden(PGFunction function, FunctionCallInfo fcinfo)
-{
-	ErrorContextCallback hide = { 0 };
-	Datum result;
-
-	hide.callback = hide_statement;
-	hide.previous = error_context_stack;
-	error_context_stack = &hide;
-	result = function(fcinfo);
-	error_context_stack = hide.previous;
-	return result;
-}
-
-static void
-require_arguments(FunctionCallInfo fcinfo, const char *const *names)
-{
-	for (int i = 0; names[i] != NULL; i++)
-	{
-		if (PG_ARGISNULL(i))
-			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-							errmsg("%s must not be null", names[i])));
-	}
 }
 
 static int64
@@ -138,7 +107,7 @@ register_client(PG_FUNCTION_ARGS)
 	int n;
 	Oid caller;
 
-	require_arguments(fcinfo, names);
+	th_call_require(fcinfo, names);
 	clinic_id = require_clinic(fcinfo, 3, &caller);
 	kind = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	vendor = th_oauth_vendor(kind);
@@ -162,7 +131,7 @@ register_client(PG_FUNCTION_ARGS)
 Datum
 th_sql_register_oauth_client(PG_FUNCTION_ARGS)
 {
-	return call_hidden(register_client, fcinfo);
+	return th_call_hidden(register_client, fcinfo);
 }
 
 /* ---- a browser leaves and comes back ---- */
@@ -177,7 +146,7 @@ th_sql_authorize_platform(PG_FUNCTION_ARGS)
 	int64 clinic_id;
 	Oid caller;
 
-	require_arguments(fcinfo, names);
+	th_call_require(fcinfo, names);
 	clinic_id = require_clinic(fcinfo, 1, &caller);
 	platform = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	if (strcmp(platform, "zoom") != 0)
@@ -249,7 +218,7 @@ complete(PG_FUNCTION_ARGS)
 Datum
 th_sql_complete_oauth(PG_FUNCTION_ARGS)
 {
-	return call_hidden(complete, fcinfo);
+	return th_call_hidden(complete, fcinfo);
 }
 
 /* ---- who may deliver ---- */
@@ -280,7 +249,7 @@ put_channel(PG_FUNCTION_ARGS)
 	char *channel_id;
 	char *secret;
 
-	require_arguments(fcinfo, names);
+	th_call_require(fcinfo, names);
 	source = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	channel_id = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	secret = th_guard_secret_text(CurrentMemoryContext,
@@ -297,7 +266,7 @@ put_channel(PG_FUNCTION_ARGS)
 Datum
 th_sql_put_push_channel(PG_FUNCTION_ARGS)
 {
-	return call_hidden(put_channel, fcinfo);
+	return th_call_hidden(put_channel, fcinfo);
 }
 
 /* ---- systems that keep providers' schedules ---- */
@@ -345,7 +314,7 @@ connect_schedule(PG_FUNCTION_ARGS)
 	int n;
 	Oid caller;
 
-	require_arguments(fcinfo, names);
+	th_call_require(fcinfo, names);
 	clinic_id = require_clinic(fcinfo, 1, &caller);
 	n = th_options_credentials(&schedule_options, PG_GETARG_JSONB_P(0),
 							   &credentials);
@@ -370,7 +339,7 @@ connect_schedule(PG_FUNCTION_ARGS)
 Datum
 th_sql_connect_schedule(PG_FUNCTION_ARGS)
 {
-	return call_hidden(connect_schedule, fcinfo);
+	return th_call_hidden(connect_schedule, fcinfo);
 }
 
 Datum
@@ -382,7 +351,7 @@ th_sql_disconnect_schedule(PG_FUNCTION_ARGS)
 	int64 id;
 	Oid caller;
 
-	require_arguments(fcinfo, names);
+	th_call_require(fcinfo, names);
 	clinic_id = require_clinic(fcinfo, 1, &caller);
 	th_owner_enter(&scope);
 	id = th_push_channel_remove(clinic_id, SCHEDULE,

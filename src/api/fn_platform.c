@@ -9,6 +9,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "api/call.h"
 #include "api/platform_options.h"
 #include "base/compat.h"
 #include "base/th_guc.h"
@@ -25,24 +26,6 @@
 TH_SQL_FUNCTION(th_sql_connect_platform);
 TH_SQL_FUNCTION(th_sql_configure_platform);
 TH_SQL_FUNCTION(th_sql_account_clinic);
-
-/* On every message while it is on the stack: the statement has secrets in it. */
-static void
-hide_statement(void *arg pg_attribute_unused())
-{
-	errhidestmt(true);
-}
-
-static void
-require_arguments(FunctionCallInfo fcinfo, const char *const *names)
-{
-	for (int i = 0; names[i] != NULL; i++)
-	{
-		if (PG_ARGISNULL(i))
-			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-							errmsg("%s must not be null", names[i])));
-	}
-}
 
 static const ThPlatform *
 require_platform(const char *name)
@@ -83,8 +66,8 @@ store_account(const ThPlatform *platform, int64 clinic_id, Jsonb *settings,
 	return id;
 }
 
-static int64
-connect_account(FunctionCallInfo fcinfo)
+static Datum
+connect_account(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = { "platform", "credentials", "settings",
 										 "clinic_id", NULL };
@@ -97,7 +80,7 @@ connect_account(FunctionCallInfo fcinfo)
 	int n;
 	Oid caller;
 
-	require_arguments(fcinfo, names);
+	th_call_require(fcinfo, names);
 	clinic_id = PG_GETARG_INT64(3);
 	if (clinic_id < 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -115,21 +98,13 @@ connect_account(FunctionCallInfo fcinfo)
 										   given));
 	th_status_mark_unmet(platform->name, clinic_id);
 	th_wake_at_commit();
-	return id;
+	PG_RETURN_INT64(id);
 }
 
 Datum
 th_sql_connect_platform(PG_FUNCTION_ARGS)
 {
-	ErrorContextCallback hide = { 0 };
-	int64 id;
-
-	hide.callback = hide_statement;
-	hide.previous = error_context_stack;
-	error_context_stack = &hide;
-	id = connect_account(fcinfo);
-	error_context_stack = hide.previous;
-	PG_RETURN_INT64(id);
+	return th_call_hidden(connect_account, fcinfo);
 }
 
 /*
@@ -164,7 +139,7 @@ th_sql_configure_platform(PG_FUNCTION_ARGS)
 	int64 clinic_id;
 	int64 id;
 
-	require_arguments(fcinfo, names);
+	th_call_require(fcinfo, names);
 	id = PG_GETARG_INT64(0);
 	settings = PG_GETARG_JSONB_P(1);
 	clinic_id = require_account(id, &platform);

@@ -22,6 +22,7 @@
 #include "utils/numeric.h"
 #include "utils/syscache.h"
 
+#include "api/call.h"
 #include "base/compat.h"
 #include "base/th_clock.h"
 #include "flow/webhook.h"
@@ -48,13 +49,6 @@ typedef struct Door
 	Oid body_type; /* bytea, text or json */
 	char *source;  /* by the function's name */
 } Door;
-
-/* On every message while it is on the stack: the statement has patients' data in it. */
-static void
-hide_statement(void *arg pg_attribute_unused())
-{
-	errhidestmt(true);
-}
 
 /* ---- headers ---- */
 
@@ -244,19 +238,15 @@ reply_headers(const ThWebhookDelivery *delivery)
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(text.data));
 }
 
-Datum
-th_sql_receive_webhook(PG_FUNCTION_ARGS)
+static Datum
+receive_webhook(PG_FUNCTION_ARGS)
 {
-	ErrorContextCallback hide = { 0 };
 	ThWebhookDelivery delivery;
 	TupleDesc columns;
 	Datum values[3];
 	bool nulls[3] = { false };
 	char *source;
 
-	hide.callback = hide_statement;
-	hide.previous = error_context_stack;
-	error_context_stack = &hide;
 	if (get_call_result_type(fcinfo, NULL, &columns) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "receive_webhook() returns a row");
 	if (PG_ARGISNULL(0))
@@ -267,7 +257,6 @@ th_sql_receive_webhook(PG_FUNCTION_ARGS)
 	receive(&delivery, source,
 			PG_ARGISNULL(1) ? request_headers() : PG_GETARG_JSONB_P(1),
 			&fcinfo->args[2], door_of(fcinfo->flinfo)->body_type);
-	error_context_stack = hide.previous;
 
 	values[0] = Int32GetDatum(delivery.status);
 	values[1] = reply_headers(&delivery);
@@ -275,6 +264,12 @@ th_sql_receive_webhook(PG_FUNCTION_ARGS)
 	values[2] = nulls[2] ? (Datum) 0 : CStringGetTextDatum(delivery.reply);
 	return HeapTupleGetDatum(
 		heap_form_tuple(BlessTupleDesc(columns), values, nulls));
+}
+
+Datum
+th_sql_receive_webhook(PG_FUNCTION_ARGS)
+{
+	return th_call_hidden(receive_webhook, fcinfo);
 }
 
 /* What PostgREST takes for the status of its answer. */
@@ -286,23 +281,23 @@ set_response_status(int status)
 							 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 }
 
-Datum
-th_sql_source_webhook(PG_FUNCTION_ARGS)
+static Datum
+source_webhook(PG_FUNCTION_ARGS)
 {
-	ErrorContextCallback hide = { 0 };
 	Door *door = door_of(fcinfo->flinfo);
 	ThWebhookDelivery delivery;
 
-	hide.callback = hide_statement;
-	hide.previous = error_context_stack;
-	error_context_stack = &hide;
 	require_source(door->source);
 	receive(&delivery, door->source, request_headers(), &fcinfo->args[0],
 			door->body_type);
 	set_response_status(delivery.status);
-	error_context_stack = hide.previous;
-
 	if (delivery.reply == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(delivery.reply));
+}
+
+Datum
+th_sql_source_webhook(PG_FUNCTION_ARGS)
+{
+	return th_call_hidden(source_webhook, fcinfo);
 }

@@ -172,6 +172,17 @@ th_calendar_refuse_unreadable(const ThCalendarCall *call, ThCalendarAnswer *out)
 	out->message = pstrdup("the answer is not readable");
 }
 
+void
+th_calendar_check_seen(ThEventSeen *out)
+{
+	if (out->external_id == NULL)
+		out->problem = "it has no id";
+	else if (!out->is_deleted && (out->starts_at == 0 || out->ends_at == 0))
+		out->problem = "its start or end is not readable";
+	else if (!out->is_deleted && out->ends_at < out->starts_at)
+		out->problem = "it ends before it starts";
+}
+
 /* True of text without control characters. */
 static bool
 is_plain(const char *text)

@@ -39,6 +39,9 @@ extern bool th_calendar_read_json(const ThHttpResult *result, bool is_safe,
 extern void th_calendar_refuse_unreadable(const ThCalendarCall *call,
 										  ThCalendarAnswer *out);
 
+/* Sets "problem" if an event that was read cannot be worked with. */
+extern void th_calendar_check_seen(ThEventSeen *out);
+
 /*
  * The id of something of the vendor's, NULL if there is none that could stand
  * in an address: "..", for one, would be another address. Memory: current

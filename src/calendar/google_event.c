@@ -330,12 +330,7 @@ th_google_read_seen(Jsonb *event, const char *zone, ThEventSeen *out)
 		out->description = th_json_text(event, "description", NULL);
 		out->location = th_json_text(event, "location", NULL);
 	}
-	if (out->external_id == NULL)
-		out->problem = "it has no id";
-	else if (!out->is_deleted && (out->starts_at == 0 || out->ends_at == 0))
-		out->problem = "its start or end is not readable";
-	else if (!out->is_deleted && out->ends_at < out->starts_at)
-		out->problem = "it ends before it starts";
+	th_calendar_check_seen(out);
 }
 
 void

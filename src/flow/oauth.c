@@ -112,8 +112,8 @@ address_of(const ThOauthClient *client, const ThCredential *credentials, int n,
 	return url.data;
 }
 
-static ThOauthClient *
-require_client(int64 clinic_id, const char *kind)
+ThOauthClient *
+th_oauth_require_client(int64 clinic_id, const char *kind)
 {
 	ThOauthClient *client = th_oauth_client_find(clinic_id, kind);
 
@@ -151,7 +151,7 @@ th_oauth_begin(int64 clinic_id, const char *kind, const char *purpose,
 	int n;
 
 	require_outbound();
-	client = require_client(clinic_id, kind);
+	client = th_oauth_require_client(clinic_id, kind);
 	n = open_client(client, &credentials, &reason);
 	if (n < 0)
 		ereport(ERROR, (errcode(ERRCODE_TH_KEY_MISSING),

@@ -43,6 +43,10 @@ typedef struct ThOauthExchange
 	const char *hint;
 } ThOauthExchange;
 
+/* The clinic's client at the vendor, or everybody's. Memory: current context. Errors: 55000 if there is none. */
+extern ThOauthClient *th_oauth_require_client(int64 clinic_id,
+											  const char *kind);
+
 /*
  * The address a browser is sent to; its state is good once this transaction
  * has committed. subject_id 0: none. Memory: current context.

@@ -256,29 +256,11 @@ drain(void)
 	th_metrics_flush();
 }
 
-/* As the dispatcher: the flag is down meanwhile so that transactions can run. */
 static void
 leave_if_asked(void)
 {
 	end_last_answers();
-	if (ProcDiePending)
-	{
-		ProcDiePending = false;
-		PG_TRY();
-		{
-			drain();
-		}
-		PG_CATCH();
-		{
-			MemoryContextSwitchTo(turn_context);
-			EmitErrorReport();
-			FlushErrorState();
-			AbortCurrentTransaction();
-		}
-		PG_END_TRY();
-		ProcDiePending = true;
-		InterruptPending = true;
-	}
+	th_process_drain_if_dying(drain);
 	CHECK_FOR_INTERRUPTS();
 	if (th_door_must_stop())
 	{

@@ -4,7 +4,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -68,33 +67,13 @@ th_leave_anew(void)
 
 /*
  * SIGTERM: what ended is settled, what runs gets a moment, the rest goes
- * back to the queue. The flag is down meanwhile so that the transaction can
- * run; another SIGTERM ends us at once. What cannot be settled is found by
- * the next process: leases end, intents are looked up.
+ * back to the queue. What cannot be settled is found by the next process:
+ * leases end, intents are looked up.
  */
 void
 th_leave_if_asked(void)
 {
-	if (ProcDiePending)
-	{
-		MemoryContext context = CurrentMemoryContext;
-
-		ProcDiePending = false;
-		PG_TRY();
-		{
-			drain();
-		}
-		PG_CATCH();
-		{
-			MemoryContextSwitchTo(context);
-			EmitErrorReport();
-			FlushErrorState();
-			AbortCurrentTransaction();
-		}
-		PG_END_TRY();
-		ProcDiePending = true;
-		InterruptPending = true;
-	}
+	th_process_drain_if_dying(drain);
 	CHECK_FOR_INTERRUPTS();
 	if (th_slot_must_stop())
 	{

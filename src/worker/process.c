@@ -6,6 +6,7 @@
 
 #include <signal.h>
 
+#include "access/xact.h"
 #include "libpq/pqsignal.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
@@ -61,6 +62,30 @@ th_process_leave(void)
 {
 	was_terminated = true;
 	proc_exit(0);
+}
+
+void
+th_process_drain_if_dying(void (*drain)(void))
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	if (!ProcDiePending)
+		return;
+	ProcDiePending = false;
+	PG_TRY();
+	{
+		drain();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		EmitErrorReport();
+		FlushErrorState();
+		AbortCurrentTransaction();
+	}
+	PG_END_TRY();
+	ProcDiePending = true;
+	InterruptPending = true;
 }
 
 /* True if this process is the one that is wanted, in the database it expects. */

@@ -37,6 +37,14 @@ extern void th_process_start(Datum main_arg, const char *type);
 extern void th_process_leave(void);
 
 /*
+ * If SIGTERM came: calls "drain", whose errors are logged, and lets the process
+ * end at the next CHECK_FOR_INTERRUPTS(). The flag is down meanwhile so that
+ * transactions can run; another SIGTERM ends it at once.
+ * Where: outside of a transaction.
+ */
+extern void th_process_drain_if_dying(void (*drain)(void));
+
+/*
  * What SIGTERM does: the process ends at the next CHECK_FOR_INTERRUPTS(), as
  * one that was asked to. Safe in a signal handler.
  */
