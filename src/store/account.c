@@ -226,19 +226,6 @@ bind_account(Datum *values, int64 clinic_id, int64 id)
 	values[1] = Int64GetDatum(id);
 }
 
-/* A copy of column "column" of row "row" in "context". */
-static bytea *
-copy_envelope(uint64 row, int column, MemoryContext context)
-{
-	bool is_null;
-	Datum value = th_row_datum(row, column, &is_null);
-	MemoryContext old = MemoryContextSwitchTo(context);
-	bytea *copy = DatumGetByteaPCopy(value);
-
-	MemoryContextSwitchTo(old);
-	return copy;
-}
-
 ThAccount *
 th_account_get(int64 clinic_id, int64 id)
 {
@@ -321,7 +308,7 @@ th_account_secret(int64 clinic_id, const char *platform, const char *name,
 	th_plan_run(&get_secret, values, NULL, false);
 	if (SPI_processed > 0)
 	{
-		envelope = copy_envelope(0, 1, context);
+		envelope = th_row_bytea(0, 1, context);
 		*id = th_row_int64(0, 2);
 		*expires_at = th_row_timestamptz(0, 3);
 	}
@@ -387,7 +374,7 @@ th_account_secrets(int64 clinic_id, int64 id, ThSealed **secrets)
 	for (int i = 0; i < n; i++)
 	{
 		(*secrets)[i].name = th_row_text(i, 1, context);
-		(*secrets)[i].envelope = copy_envelope(i, 2, context);
+		(*secrets)[i].envelope = th_row_bytea(i, 2, context);
 	}
 	th_store_finish();
 	return n;
@@ -407,7 +394,7 @@ th_account_token(int64 clinic_id, int64 id, TimestampTz after,
 	th_plan_run(&get_token, values, NULL, false);
 	if (SPI_processed > 0)
 	{
-		envelope = copy_envelope(0, 1, context);
+		envelope = th_row_bytea(0, 1, context);
 		*expires_at = th_row_timestamptz(0, 2);
 		*scopes = th_row_text(0, 3, context);
 		*skew_ms = th_row_int32(0, 4);

@@ -110,19 +110,6 @@ bind_account(Datum *values, int64 clinic_id, int64 id)
 	values[1] = Int64GetDatum(id);
 }
 
-/* A copy of the only column of the only row in "context". */
-static bytea *
-copy_envelope(MemoryContext context)
-{
-	bool is_null;
-	Datum value = th_row_datum(0, 1, &is_null);
-	MemoryContext old = MemoryContextSwitchTo(context);
-	bytea *copy = DatumGetByteaPCopy(value);
-
-	MemoryContextSwitchTo(old);
-	return copy;
-}
-
 int64
 th_account_grant(int64 clinic_id, const char *platform, Jsonb *settings,
 				 bool is_user_level, TimestampTz *connected_at)
@@ -172,7 +159,7 @@ th_account_lock_secret(int64 clinic_id, int64 id, const char *name)
 	values[2] = CStringGetTextDatum(name);
 	th_plan_run(&lock_secret, values, NULL, false);
 	if (SPI_processed > 0)
-		envelope = copy_envelope(context);
+		envelope = th_row_bytea(0, 1, context);
 	th_store_finish();
 	return envelope;
 }

@@ -316,18 +316,6 @@ th_connection_lock(int64 clinic_id, int64 id)
 
 /* ---- secrets and tokens ---- */
 
-static bytea *
-copy_envelope(uint64 row, int column, MemoryContext context)
-{
-	bool is_null;
-	Datum value = th_row_datum(row, column, &is_null);
-	MemoryContext old = MemoryContextSwitchTo(context);
-	bytea *copy = DatumGetByteaPCopy(value);
-
-	MemoryContextSwitchTo(old);
-	return copy;
-}
-
 int
 th_connection_secrets(int64 clinic_id, int64 id, ThSealed **secrets)
 {
@@ -342,7 +330,7 @@ th_connection_secrets(int64 clinic_id, int64 id, ThSealed **secrets)
 	for (int i = 0; i < n; i++)
 	{
 		(*secrets)[i].name = th_row_text(i, 1, context);
-		(*secrets)[i].envelope = copy_envelope(i, 2, context);
+		(*secrets)[i].envelope = th_row_bytea(i, 2, context);
 	}
 	th_store_finish();
 	return n;
@@ -376,7 +364,7 @@ th_connection_lock_secret(int64 clinic_id, int64 id, const char *name)
 	values[2] = CStringGetTextDatum(name);
 	th_plan_run(&lock_secret, values, NULL, false);
 	if (SPI_processed > 0)
-		envelope = copy_envelope(0, 1, context);
+		envelope = th_row_bytea(0, 1, context);
 	th_store_finish();
 	return envelope;
 }
@@ -404,7 +392,7 @@ th_connection_token(int64 clinic_id, int64 id, TimestampTz after,
 	th_plan_run(&get_token, values, NULL, false);
 	if (SPI_processed > 0)
 	{
-		envelope = copy_envelope(0, 1, context);
+		envelope = th_row_bytea(0, 1, context);
 		*expires_at = th_row_timestamptz(0, 2);
 		*scopes = th_row_text(0, 3, context);
 	}

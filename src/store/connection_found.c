@@ -194,14 +194,7 @@ th_connection_former(int64 clinic_id, int64 id, TimestampTz after)
 	th_store_connect();
 	th_plan_run(&get_former, values, NULL, false);
 	if (SPI_processed > 0)
-	{
-		bool is_null;
-		Datum value = th_row_datum(0, 1, &is_null);
-		MemoryContext old = MemoryContextSwitchTo(context);
-
-		envelope = DatumGetByteaPCopy(value);
-		MemoryContextSwitchTo(old);
-	}
+		envelope = th_row_bytea(0, 1, context);
 	th_store_finish();
 	return envelope;
 }

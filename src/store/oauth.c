@@ -109,22 +109,6 @@ static ThPlan use_state = { .text = "UPDATE telehealth_private.oauth_state"
 							.n_args = 3,
 							.types = { INT8OID, INT8OID, TIMESTAMPTZOID } };
 
-static bytea *
-copy_bytea(uint64 row, int column, MemoryContext context)
-{
-	bool is_null;
-	Datum value = th_row_datum(row, column, &is_null);
-	MemoryContext old;
-	bytea *copy;
-
-	if (is_null)
-		return NULL;
-	old = MemoryContextSwitchTo(context);
-	copy = DatumGetByteaPCopy(value);
-	MemoryContextSwitchTo(old);
-	return copy;
-}
-
 static Datum
 hash_datum(const unsigned char *hash)
 {
@@ -244,7 +228,7 @@ th_oauth_client_secrets(int64 clinic_id, int64 id, ThSealed **secrets)
 	for (int i = 0; i < n; i++)
 	{
 		(*secrets)[i].name = th_row_text(i, 1, context);
-		(*secrets)[i].envelope = copy_bytea(i, 2, context);
+		(*secrets)[i].envelope = th_row_bytea(i, 2, context);
 	}
 	th_store_finish();
 	return n;
@@ -309,7 +293,7 @@ read_state(MemoryContext context)
 	state->client_id = th_row_int64(0, 7);
 	state->client_registered_at = th_row_timestamptz(0, 8);
 	state->redirect_uri = th_row_text(0, 9, context);
-	state->verifier = copy_bytea(0, 10, context);
+	state->verifier = th_row_bytea(0, 10, context);
 	state->created_by = th_row_text(0, 11, context);
 	state->expires_at = th_row_timestamptz(0, 12);
 	state->is_used = th_row_bool(0, 13);

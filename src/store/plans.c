@@ -320,3 +320,19 @@ th_row_text(uint64 row, int column, MemoryContext context)
 	MemoryContextSwitchTo(old);
 	return result;
 }
+
+bytea *
+th_row_bytea(uint64 row, int column, MemoryContext context)
+{
+	bool is_null;
+	Datum value = th_row_datum(row, column, &is_null);
+	MemoryContext old;
+	bytea *result;
+
+	if (is_null)
+		return NULL;
+	old = MemoryContextSwitchTo(context);
+	result = DatumGetByteaPCopy(value);
+	MemoryContextSwitchTo(old);
+	return result;
+}

@@ -45,14 +45,15 @@ extern void th_plan_each(ThPlan *plan, const Datum *values,
 						 void (*look)(TupleTableSlot *row, void *arg),
 						 void *arg);
 
-/* An array of "n", each of which is "value", an expression in "i". */
-#define TH_COLLECT(array, type, value)                                         \
+/* An array of "count", or of "n", each of which is "value", an expression in "i". */
+#define TH_COLLECT_OF(array, type, count, value)                               \
 	do                                                                         \
 	{                                                                          \
-		(array) = palloc_array(type, n);                                       \
-		for (int i = 0; i < n; i++)                                            \
+		(array) = palloc_array(type, Max(count, 1));                           \
+		for (int i = 0; i < (count); i++)                                      \
 			(array)[i] = (value);                                              \
 	} while (0)
+#define TH_COLLECT(array, type, value) TH_COLLECT_OF(array, type, n, value)
 
 /*
  * Array parameters. "is_null" may be NULL. Memory: current context.
@@ -66,12 +67,13 @@ extern Datum th_array_text(const char *const *values,
 
 extern Datum th_array_bytea(bytea *const *values, int n); /* NULL stays NULL */
 
-/* Columns of SPI_tuptable row "row", by number from 1; false, 0 or NULL for NULL. Text (nothing but type text) is copied to "context". */
+/* Columns of SPI_tuptable row "row", by number from 1; false, 0 or NULL for NULL. Text (nothing but type text) and bytea are copied to "context". */
 extern int64 th_row_int64(uint64 row, int column);
 extern int32 th_row_int32(uint64 row, int column);
 extern bool th_row_bool(uint64 row, int column);
 extern TimestampTz th_row_timestamptz(uint64 row, int column);
 extern char *th_row_text(uint64 row, int column, MemoryContext context);
+extern bytea *th_row_bytea(uint64 row, int column, MemoryContext context);
 extern Datum th_row_datum(uint64 row, int column, bool *is_null);
 
 #endif /* TH_STORE_PLANS_H */

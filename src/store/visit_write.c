@@ -196,14 +196,6 @@ static ThPlan notify = {
 	.types = { INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID }
 };
 
-#define COLLECT(array, type, count, value)                                     \
-	do                                                                         \
-	{                                                                          \
-		(array) = palloc_array(type, Max(count, 1));                           \
-		for (int i = 0; i < (count); i++)                                      \
-			(array)[i] = (value);                                              \
-	} while (0)
-
 /* The statement before returned the keys of what it changed. */
 static void
 note_changes(ThVisitState *visits, int n)
@@ -242,9 +234,10 @@ follow_sessions(ThVisitState **moved, int n)
 
 	if (n == 0)
 		return;
-	COLLECT(clinics, int64, n, moved[i]->clinic_id);
-	COLLECT(ids, int64, n, moved[i]->appointment_id);
-	COLLECT(statuses, const char *, n, status_of_appointment(moved[i]->status));
+	TH_COLLECT_OF(clinics, int64, n, moved[i]->clinic_id);
+	TH_COLLECT_OF(ids, int64, n, moved[i]->appointment_id);
+	TH_COLLECT_OF(statuses, const char *, n,
+				  status_of_appointment(moved[i]->status));
 	values[0] = th_array_int64(clinics, n);
 	values[1] = th_array_int64(ids, n);
 	values[2] = th_array_text(statuses, n);
@@ -262,27 +255,27 @@ write_told(ThVisitState **told, int n, MemoryContext context)
 	const char **texts;
 	Datum values[11];
 
-	COLLECT(numbers, int64, n, told[i]->clinic_id);
+	TH_COLLECT_OF(numbers, int64, n, told[i]->clinic_id);
 	values[0] = th_array_int64(numbers, n);
-	COLLECT(numbers, int64, n, told[i]->session_id);
+	TH_COLLECT_OF(numbers, int64, n, told[i]->session_id);
 	values[1] = th_array_int64(numbers, n);
-	COLLECT(texts, const char *, n, told[i]->new_status);
+	TH_COLLECT_OF(texts, const char *, n, told[i]->new_status);
 	values[2] = th_array_text(texts, n);
-	COLLECT(times, TimestampTz, n, told[i]->started_at);
+	TH_COLLECT_OF(times, TimestampTz, n, told[i]->started_at);
 	values[3] = th_array_timestamptz(times, n);
-	COLLECT(times, TimestampTz, n, told[i]->ended_at);
+	TH_COLLECT_OF(times, TimestampTz, n, told[i]->ended_at);
 	values[4] = th_array_timestamptz(times, n);
-	COLLECT(integers, int32, n, told[i]->actual_duration);
+	TH_COLLECT_OF(integers, int32, n, told[i]->actual_duration);
 	values[5] = th_array_int32(integers, n);
-	COLLECT(times, TimestampTz, n, told[i]->host_joined_at);
+	TH_COLLECT_OF(times, TimestampTz, n, told[i]->host_joined_at);
 	values[6] = th_array_timestamptz(times, n);
-	COLLECT(times, TimestampTz, n, told[i]->patient_joined_at);
+	TH_COLLECT_OF(times, TimestampTz, n, told[i]->patient_joined_at);
 	values[7] = th_array_timestamptz(times, n);
-	COLLECT(times, TimestampTz, n, told[i]->waiting_room_entered_at);
+	TH_COLLECT_OF(times, TimestampTz, n, told[i]->waiting_room_entered_at);
 	values[8] = th_array_timestamptz(times, n);
-	COLLECT(times, TimestampTz, n, told[i]->waiting_room_admitted_at);
+	TH_COLLECT_OF(times, TimestampTz, n, told[i]->waiting_room_admitted_at);
 	values[9] = th_array_timestamptz(times, n);
-	COLLECT(texts, const char *, n, told[i]->meeting_uuid);
+	TH_COLLECT_OF(texts, const char *, n, told[i]->meeting_uuid);
 	values[10] = th_array_text(texts, n);
 	th_plan_run(&write_state, values, NULL, false);
 	for (uint64 row = 0; row < SPI_processed; row++)
@@ -306,11 +299,11 @@ write_urls(ThVisitState **recorded, int n)
 	const char **texts;
 	Datum values[3];
 
-	COLLECT(numbers, int64, n, recorded[i]->clinic_id);
+	TH_COLLECT_OF(numbers, int64, n, recorded[i]->clinic_id);
 	values[0] = th_array_int64(numbers, n);
-	COLLECT(numbers, int64, n, recorded[i]->session_id);
+	TH_COLLECT_OF(numbers, int64, n, recorded[i]->session_id);
 	values[1] = th_array_int64(numbers, n);
-	COLLECT(texts, const char *, n, recorded[i]->recording_url);
+	TH_COLLECT_OF(texts, const char *, n, recorded[i]->recording_url);
 	values[2] = th_array_text(texts, n);
 	th_plan_run(&write_recording_urls, values, NULL, false);
 	for (uint64 row = 0; row < SPI_processed; row++)
@@ -362,11 +355,11 @@ delete_others(ThPlan *plan, ThVisitState *visits, int n,
 	}
 	values[0] = th_array_int64(clinics, n_told);
 	values[1] = th_array_int64(ids, n_told);
-	COLLECT(numbers, int64, n_rows, visits[rows[i]->place].clinic_id);
+	TH_COLLECT_OF(numbers, int64, n_rows, visits[rows[i]->place].clinic_id);
 	values[2] = th_array_int64(numbers, n_rows);
-	COLLECT(numbers, int64, n_rows, visits[rows[i]->place].session_id);
+	TH_COLLECT_OF(numbers, int64, n_rows, visits[rows[i]->place].session_id);
 	values[3] = th_array_int64(numbers, n_rows);
-	COLLECT(texts, const char *, n_rows, rows[i]->participant_id);
+	TH_COLLECT_OF(texts, const char *, n_rows, rows[i]->participant_id);
 	values[4] = th_array_text(texts, n_rows);
 	th_plan_run(plan, values, NULL, false);
 	note_changes(visits, n);
@@ -382,27 +375,27 @@ put_participants(ThVisitState *visits, int n,
 	const char **texts;
 	Datum values[11];
 
-	COLLECT(numbers, int64, n_rows, visits[rows[i]->place].clinic_id);
+	TH_COLLECT_OF(numbers, int64, n_rows, visits[rows[i]->place].clinic_id);
 	values[0] = th_array_int64(numbers, n_rows);
-	COLLECT(numbers, int64, n_rows, visits[rows[i]->place].session_id);
+	TH_COLLECT_OF(numbers, int64, n_rows, visits[rows[i]->place].session_id);
 	values[1] = th_array_int64(numbers, n_rows);
-	COLLECT(texts, const char *, n_rows, rows[i]->participant_id);
+	TH_COLLECT_OF(texts, const char *, n_rows, rows[i]->participant_id);
 	values[2] = th_array_text(texts, n_rows);
-	COLLECT(texts, const char *, n_rows, rows[i]->name);
+	TH_COLLECT_OF(texts, const char *, n_rows, rows[i]->name);
 	values[3] = th_array_text(texts, n_rows);
-	COLLECT(texts, const char *, n_rows, rows[i]->role);
+	TH_COLLECT_OF(texts, const char *, n_rows, rows[i]->role);
 	values[4] = th_array_text(texts, n_rows);
-	COLLECT(times, TimestampTz, n_rows, rows[i]->joined_at);
+	TH_COLLECT_OF(times, TimestampTz, n_rows, rows[i]->joined_at);
 	values[5] = th_array_timestamptz(times, n_rows);
-	COLLECT(times, TimestampTz, n_rows, rows[i]->left_at);
+	TH_COLLECT_OF(times, TimestampTz, n_rows, rows[i]->left_at);
 	values[6] = th_array_timestamptz(times, n_rows);
-	COLLECT(integers, int32, n_rows, rows[i]->duration);
+	TH_COLLECT_OF(integers, int32, n_rows, rows[i]->duration);
 	values[7] = th_array_int32(integers, n_rows);
-	COLLECT(texts, const char *, n_rows, rows[i]->device);
+	TH_COLLECT_OF(texts, const char *, n_rows, rows[i]->device);
 	values[8] = th_array_text(texts, n_rows);
-	COLLECT(integers, int32, n_rows, rows[i]->latency_ms);
+	TH_COLLECT_OF(integers, int32, n_rows, rows[i]->latency_ms);
 	values[9] = th_array_int32(integers, n_rows);
-	COLLECT(integers, int32, n_rows, rows[i]->join_count);
+	TH_COLLECT_OF(integers, int32, n_rows, rows[i]->join_count);
 	values[10] = th_array_int32(integers, n_rows);
 	th_plan_run(&write_participants, values, NULL, false);
 	note_changes(visits, n);
@@ -417,23 +410,23 @@ put_entries(ThVisitState *visits, int n, const ThVisitPersonRow *const *rows,
 	const char **texts;
 	Datum values[9];
 
-	COLLECT(numbers, int64, n_rows, visits[rows[i]->place].clinic_id);
+	TH_COLLECT_OF(numbers, int64, n_rows, visits[rows[i]->place].clinic_id);
 	values[0] = th_array_int64(numbers, n_rows);
-	COLLECT(numbers, int64, n_rows, visits[rows[i]->place].session_id);
+	TH_COLLECT_OF(numbers, int64, n_rows, visits[rows[i]->place].session_id);
 	values[1] = th_array_int64(numbers, n_rows);
-	COLLECT(texts, const char *, n_rows, rows[i]->participant_id);
+	TH_COLLECT_OF(texts, const char *, n_rows, rows[i]->participant_id);
 	values[2] = th_array_text(texts, n_rows);
-	COLLECT(numbers, int64, n_rows, visits[rows[i]->place].patient_id);
+	TH_COLLECT_OF(numbers, int64, n_rows, visits[rows[i]->place].patient_id);
 	values[3] = th_array_int64(numbers, n_rows);
-	COLLECT(texts, const char *, n_rows, rows[i]->wait_status);
+	TH_COLLECT_OF(texts, const char *, n_rows, rows[i]->wait_status);
 	values[4] = th_array_text(texts, n_rows);
-	COLLECT(times, TimestampTz, n_rows, rows[i]->wait_joined_at);
+	TH_COLLECT_OF(times, TimestampTz, n_rows, rows[i]->wait_joined_at);
 	values[5] = th_array_timestamptz(times, n_rows);
-	COLLECT(times, TimestampTz, n_rows, rows[i]->wait_admitted_at);
+	TH_COLLECT_OF(times, TimestampTz, n_rows, rows[i]->wait_admitted_at);
 	values[6] = th_array_timestamptz(times, n_rows);
-	COLLECT(times, TimestampTz, n_rows, rows[i]->wait_left_at);
+	TH_COLLECT_OF(times, TimestampTz, n_rows, rows[i]->wait_left_at);
 	values[7] = th_array_timestamptz(times, n_rows);
-	COLLECT(texts, const char *, n_rows, rows[i]->device);
+	TH_COLLECT_OF(texts, const char *, n_rows, rows[i]->device);
 	values[8] = th_array_text(texts, n_rows);
 	th_plan_run(&write_entries, values, NULL, false);
 	note_changes(visits, n);
@@ -479,25 +472,25 @@ th_visit_write_files(ThVisitState *visits, int n, const ThVisitFileRow *rows,
 	if (n_rows == 0)
 		return;
 	th_store_connect();
-	COLLECT(numbers, int64, n_rows, visits[rows[i].place].clinic_id);
+	TH_COLLECT_OF(numbers, int64, n_rows, visits[rows[i].place].clinic_id);
 	values[0] = th_array_int64(numbers, n_rows);
-	COLLECT(numbers, int64, n_rows, visits[rows[i].place].session_id);
+	TH_COLLECT_OF(numbers, int64, n_rows, visits[rows[i].place].session_id);
 	values[1] = th_array_int64(numbers, n_rows);
-	COLLECT(texts, const char *, n_rows, rows[i].file_id);
+	TH_COLLECT_OF(texts, const char *, n_rows, rows[i].file_id);
 	values[2] = th_array_text(texts, n_rows);
-	COLLECT(texts, const char *, n_rows, rows[i].type);
+	TH_COLLECT_OF(texts, const char *, n_rows, rows[i].type);
 	values[3] = th_array_text(texts, n_rows);
-	COLLECT(texts, const char *, n_rows, rows[i].url);
+	TH_COLLECT_OF(texts, const char *, n_rows, rows[i].url);
 	values[4] = th_array_text(texts, n_rows);
-	COLLECT(numbers, int64, n_rows, rows[i].size);
+	TH_COLLECT_OF(numbers, int64, n_rows, rows[i].size);
 	values[5] = th_array_int64(numbers, n_rows);
-	COLLECT(times, TimestampTz, n_rows, rows[i].started_at);
+	TH_COLLECT_OF(times, TimestampTz, n_rows, rows[i].started_at);
 	values[6] = th_array_timestamptz(times, n_rows);
-	COLLECT(times, TimestampTz, n_rows, rows[i].ended_at);
+	TH_COLLECT_OF(times, TimestampTz, n_rows, rows[i].ended_at);
 	values[7] = th_array_timestamptz(times, n_rows);
-	COLLECT(texts, const char *, n_rows, rows[i].status);
+	TH_COLLECT_OF(texts, const char *, n_rows, rows[i].status);
 	values[8] = th_array_text(texts, n_rows);
-	COLLECT(times, TimestampTz, n_rows, rows[i].deleted_at);
+	TH_COLLECT_OF(times, TimestampTz, n_rows, rows[i].deleted_at);
 	values[9] = th_array_timestamptz(times, n_rows);
 	th_plan_run(&write_files, values, NULL, false);
 	note_changes(visits, n);
