@@ -12,9 +12,6 @@
 #include "worker/calendar_run.h"
 #include "worker/run.h"
 
-/* While the mock stands in for the outside, calendars are left alone so long. */
-#define MOCK_RETRY_US (10 * USECS_PER_MINUTE)
-
 /* Who is marked comes before who marks. */
 static const ThJobKind order[] = { TH_JOB_CALENDARS, TH_JOB_PULL,
 								   TH_JOB_CHANNEL, TH_JOB_CONNECTION };
@@ -150,20 +147,12 @@ th_calendar_needs_token(const ThWork *work)
 		   work->pool->is_key_missing;
 }
 
-const char *
-th_calendar_held(const char *held)
-{
-	return held == NULL && th_guc_mock ? "mock" : held;
-}
-
 void
 th_calendar_release(ThWork *work, TimestampTz at, const char *why,
 					TimestampTz now)
 {
 	if (work->calendar->flow->withdraw != NULL)
 		work->calendar->flow->withdraw(work);
-	if (why != NULL && strcmp(why, "mock") == 0)
-		at = now + MOCK_RETRY_US;
 	th_work_later(work, now, at, why, NULL);
 }
 

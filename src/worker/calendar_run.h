@@ -23,9 +23,6 @@ extern void th_calendar_begin(ThWork **works, int n, TimestampTz now);
 /* True if the present call needs an access token. */
 extern bool th_calendar_needs_token(const ThWork *work);
 
-/* Why such works do not leave now, or NULL. */
-extern const char *th_calendar_held(const char *held);
-
 /* Gives a work that cannot start for a while back to the queue. */
 extern void th_calendar_release(ThWork *work, TimestampTz at, const char *why,
 								TimestampTz now);

@@ -75,5 +75,11 @@ is($fake->state->{requests_total}, $requests, 'D7: and nothing was sent at any t
 $t->sql('ALTER DATABASE copy SET telehealth.mock = on');
 $t->sql('SELECT telehealth.adopt_environment()', db => 'copy');
 ok($t->poll("SELECT platform FROM telehealth.session WHERE appointment_id = $ids[0] AND retired_at IS NULL", 'mock', 60, db => 'copy'), 'D7: adopted, the mock answers for these too');
+
+# Of the copies' meetings at the vendor nothing is asked while the mock answers
+$t->sql("UPDATE telehealth.appointment SET status = 'CANCELLED' WHERE id = $ids[1]; DELETE FROM telehealth.appointment WHERE id = $ids[2]", db => 'copy');
+ok($t->poll(q{SELECT count(*) FILTER (WHERE waiting_for = 'mock') || ' of ' || count(*) FROM telehealth_private.job WHERE kind = 'meeting'}, '5 of 5', 60, db => 'copy'),
+	'what the vendor would be asked waits for the end of the mock');
+is($fake->state->{requests_total}, $requests, 'without a network');
 is($t->sql($SUM), $want, 'D2: the origin is as it was');
 finish;
