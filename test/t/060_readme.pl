@@ -29,6 +29,12 @@ for my $b (@blocks)
 
 	is($rc, 0, "the example at line $b->{line} of the README works") or diag $err;
 }
+# Reasons to wait
+my @reasons = map { /^\| (`[^|]+`) \|/ ? $1 =~ /`(\w+)`/g : () } @lines[ (grep { $lines[$_] =~ /^\| `waiting_for` / } 0 .. $#lines)[0] + 1 .. $#lines ];
+cmp_ok(scalar(@reasons), '>', 15, 'the README tells why work waits');
+is($t->sql("SELECT string_agg(w, ' ') FROM unnest('{" . join(',', @reasons) . "}'::text[]) AS w WHERE telehealth_private.hint(w) IS NULL OR telehealth_private.hint_reason(w) = w"),
+	'', 'each of the reasons has its words and its hint');
+
 like($t->sql('SELECT join_url FROM telehealth.appointment WHERE id = 7'), qr{^https://mock}, 'and the visit has its link');
 
 finish;
