@@ -54,8 +54,7 @@ typedef struct ThHttpRequest
 	bool is_closing;
 	bool is_waiting; /* somebody else sends it later */
 	bool is_sent;
-	bool
-		is_common; /* type and reply are literals that many are answered with */
+	bool is_common;   /* type and reply are literals, the same for many */
 	const char *type; /* NULL: no body */
 	const char *reply;
 	size_t reply_length;

@@ -32,6 +32,7 @@ struct ThDirect
 {
 	Relation table;
 	Relation primary; /* opened with the others, by the executor */
+	Relation ordered; /* so is this, or NULL */
 	ResultRelInfo *target;
 	EState *state; /* owns the memory */
 	IndexScanDesc scan;
@@ -43,26 +44,38 @@ struct ThDirect
 };
 
 static bool
-is_as_known(Relation table, const char *const *names, int n)
+has_type(Form_pg_attribute attribute, Oid type)
+{
+	return attribute->atttypmod == -1 &&
+		   (OidIsValid(type)
+				? attribute->atttypid == type
+				: get_typtype(attribute->atttypid) == TYPTYPE_ENUM);
+}
+
+bool
+th_direct_is_known(struct RelationData *table, const ThDirectColumn *known,
+				   int n)
 {
 	TupleDesc columns = RelationGetDescr(table);
 
 	if (columns->natts != n || table->rd_rules != NULL ||
 		table->rd_rel->relkind != RELKIND_RELATION ||
-		table->rd_rel->relam != HEAP_TABLE_AM_OID)
+		table->rd_rel->relam != HEAP_TABLE_AM_OID ||
+		table->rd_rel->relhassubclass)
 		return false;
 	for (int i = 0; i < n; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(columns, i);
 
 		if (attribute->attisdropped || attribute->attgenerated != '\0' ||
-			strcmp(NameStr(attribute->attname), names[i]) != 0)
+			strcmp(NameStr(attribute->attname), known[i].name) != 0 ||
+			!has_type(attribute, known[i].type))
 			return false;
 	}
 	return true;
 }
 
-/* Removing rows has triggers of ours: sessions are not removed here. */
+/* Those on DELETE count when a row is to be removed: sessions have some of ours. */
 static bool
 has_triggers(const TriggerDesc *triggers)
 {
@@ -82,7 +95,23 @@ is_allowed(Relation table)
 	return table->rd_rel->relowner == GetUserId() || superuser();
 }
 
-/* False if the key is not one of numbers and texts. */
+/* Whether the index finds every row by these columns, in their order. */
+static bool
+is_index_of(const IndexInfo *info, Relation index, const AttrNumber *columns,
+			int n)
+{
+	if (index->rd_rel->relam != BTREE_AM_OID || !index->rd_index->indisvalid ||
+		index->rd_index->indcheckxmin || info->ii_Predicate != NIL ||
+		info->ii_NumIndexKeyAttrs < n)
+		return false;
+	for (int i = 0; i < n; i++)
+		if (info->ii_IndexAttrNumbers[i] != columns[i] ||
+			index->rd_indoption[i] != 0)
+			return false;
+	return true;
+}
+
+/* False if the key is not one of numbers and texts, the table's first columns. */
 static bool
 prepare_keys(ThDirect *direct)
 {
@@ -95,7 +124,8 @@ prepare_keys(ThDirect *direct)
 	{
 		Oid type = TupleDescAttr(columns, i)->atttypid;
 
-		if (type != INT8OID && type != TEXTOID)
+		if ((type != INT8OID && type != TEXTOID) ||
+			direct->primary->rd_index->indkey.values[i] != i + 1)
 			return false;
 		ScanKeyEntryInitialize(&direct->keys[i], 0, (AttrNumber) (i + 1),
 							   BTEqualStrategyNumber, type,
@@ -126,7 +156,7 @@ open_indexes(ThDirect *direct)
 
 ThDirect *
 th_direct_open(const char *schema, const char *table,
-			   const char *const *columns, int n_columns)
+			   const ThDirectColumn *columns, int n_columns)
 {
 	EState *state = CreateExecutorState();
 	MemoryContext old = MemoryContextSwitchTo(state->es_query_cxt);
@@ -140,7 +170,7 @@ th_direct_open(const char *schema, const char *table,
 	direct->found = table_slot_create(direct->table, NULL);
 	direct->written = MakeSingleTupleTableSlot(RelationGetDescr(direct->table),
 											   &TTSOpsVirtual);
-	if (!is_as_known(direct->table, columns, n_columns) ||
+	if (!th_direct_is_known(direct->table, columns, n_columns) ||
 		has_triggers(direct->table->trigdesc) || !is_allowed(direct->table) ||
 		!open_indexes(direct))
 	{
@@ -187,23 +217,26 @@ th_direct_find(ThDirect *direct, const Datum *keys)
 			   : NULL;
 }
 
-void
-th_direct_scan(ThDirect *direct, const char *index, ScanKeyData *keys,
-			   int n_keys)
+bool
+th_direct_order(ThDirect *direct, const AttrNumber *columns, int n_columns)
 {
-	MemoryContext old = MemoryContextSwitchTo(direct->state->es_query_cxt);
 	ResultRelInfo *target = direct->target;
 
-	for (int i = 0; i < target->ri_NumIndices && direct->range == NULL; i++)
-	{
-		Relation relation = target->ri_IndexRelationDescs[i];
+	direct->ordered = NULL;
+	for (int i = 0; i < target->ri_NumIndices && direct->ordered == NULL; i++)
+		if (is_index_of(target->ri_IndexRelationInfo[i],
+						target->ri_IndexRelationDescs[i], columns, n_columns))
+			direct->ordered = target->ri_IndexRelationDescs[i];
+	return direct->ordered != NULL;
+}
 
-		if (strcmp(RelationGetRelationName(relation), index) == 0)
-			direct->range = index_beginscan(direct->table, relation,
-											GetActiveSnapshot(), n_keys, 0);
-	}
-	if (direct->range == NULL)
-		elog(ERROR, "there is no index \"%s\"", index);
+void
+th_direct_scan(ThDirect *direct, ScanKeyData *keys, int n_keys)
+{
+	MemoryContext old = MemoryContextSwitchTo(direct->state->es_query_cxt);
+
+	direct->range = index_beginscan(direct->table, direct->ordered,
+									GetActiveSnapshot(), n_keys, 0);
 	index_rescan(direct->range, keys, n_keys, NULL, 0);
 	MemoryContextSwitchTo(old);
 }
@@ -321,6 +354,7 @@ th_direct_update(ThDirect *direct, bool is_locked)
 	TM_Result result;
 
 	complete(direct);
+	CheckCmdReplicaIdentity(direct->table, CMD_UPDATE);
 	result = update_row(direct, is_locked);
 	/* also if the lock is our own */
 	if (result == TM_BeingModified && th_direct_lock(direct) == TH_DIRECT_DONE)
@@ -345,7 +379,14 @@ ThDirectResult
 th_direct_delete(ThDirect *direct, ItemPointer place)
 {
 	TM_FailureData failure;
+	const TriggerDesc *triggers = direct->table->trigdesc;
 
+	if (triggers != NULL &&
+		(triggers->trig_delete_before_row || triggers->trig_delete_after_row ||
+		 triggers->trig_delete_before_statement ||
+		 triggers->trig_delete_after_statement))
+		return TH_DIRECT_GONE;
+	CheckCmdReplicaIdentity(direct->table, CMD_DELETE);
 	return result_of(table_tuple_delete(direct->table, place,
 										GetCurrentCommandId(true),
 										GetActiveSnapshot(), InvalidSnapshot,

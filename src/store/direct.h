@@ -16,10 +16,21 @@
 #ifndef TH_STORE_DIRECT_H
 #define TH_STORE_DIRECT_H
 
+#include "access/attnum.h"
 #include "executor/tuptable.h"
 #include "storage/itemptr.h"
 
+struct RelationData;
+struct ScanKeyData;
+
 typedef struct ThDirect ThDirect;
+
+/* A column of a table as src/schema writes it. */
+typedef struct ThDirectColumn
+{
+	const char *name;
+	Oid type; /* InvalidOid: an enum of ours */
+} ThDirectColumn;
 
 typedef enum ThDirectResult
 {
@@ -28,13 +39,17 @@ typedef enum ThDirectResult
 	TH_DIRECT_GONE  /* removed or changed by somebody else */
 } ThDirectResult;
 
+/* Whether the table is a plain one with just these columns. */
+extern bool th_direct_is_known(struct RelationData *table,
+							   const ThDirectColumn *columns, int n_columns);
+
 /*
- * Opens a table for writing. NULL if that must be left to statements: its
- * columns are not these, somebody has put triggers on it, or the role is
- * neither its owner nor a superuser.
+ * Opens a table for writing. NULL if that must be left to statements: it is
+ * not as it is known, somebody has put triggers on it, or the role is neither
+ * its owner nor a superuser.
  */
 extern ThDirect *th_direct_open(const char *schema, const char *table,
-								const char *const *columns, int n_columns);
+								const ThDirectColumn *columns, int n_columns);
 extern void th_direct_close(ThDirect *direct);
 
 /*
@@ -46,13 +61,15 @@ extern TupleTableSlot *th_direct_find(ThDirect *direct, const Datum *keys);
 
 /*
  * The same for the rows of a range of another index, one after the other:
- * th_direct_scan(), th_direct_next() until it returns NULL or there are
- * enough, th_direct_end_scan(). "keys" are for the columns of the index.
- * Meanwhile no other row may be looked for.
+ * th_direct_order() chooses the index by its columns, false if there is none
+ * that has every row; then th_direct_scan(), th_direct_next() until it returns
+ * NULL or there are enough, th_direct_end_scan(), any number of times. "keys"
+ * are for the columns of the index. Meanwhile no other row may be looked for.
  */
-struct ScanKeyData;
-extern void th_direct_scan(ThDirect *direct, const char *index,
-						   struct ScanKeyData *keys, int n_keys);
+extern bool th_direct_order(ThDirect *direct, const AttrNumber *columns,
+							int n_columns);
+extern void th_direct_scan(ThDirect *direct, struct ScanKeyData *keys,
+						   int n_keys);
 extern TupleTableSlot *th_direct_next(ThDirect *direct);
 extern void th_direct_end_scan(ThDirect *direct);
 
@@ -75,7 +92,10 @@ extern ThDirectResult th_direct_update(ThDirect *direct, bool is_locked);
 /* Writes the new row. Errors: as of an INSERT. */
 extern void th_direct_insert(ThDirect *direct);
 
-/* Removes the row at "place", which was locked in this transaction. */
+/*
+ * Removes the row at "place", which was locked in this transaction. GONE also
+ * if somebody has put triggers on that. Errors: as of a DELETE.
+ */
 extern ThDirectResult th_direct_delete(ThDirect *direct, ItemPointer place);
 
 #endif /* TH_STORE_DIRECT_H */

@@ -213,7 +213,7 @@ claim_class(ThDirect *direct, ThPriority priority, TimestampTz from, int limit,
 				TimestampTzGetDatum(from));
 	ScanKeyInit(&keys[2], 2, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE,
 				TimestampTzGetDatum(now));
-	th_direct_scan(direct, "job_due_at_idx", keys, lengthof(keys));
+	th_direct_scan(direct, keys, lengthof(keys));
 	while (n < limit && th_direct_next(direct) != NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -227,12 +227,18 @@ claim_class(ThDirect *direct, ThPriority priority, TimestampTz from, int limit,
 int
 th_job_claim(const ThClaim *classes, int limit, TimestampTz now, ThJob **jobs)
 {
+	static const AttrNumber order[] = { JOB_PRIORITY + 1, JOB_DUE_AT + 1 };
 	Oid schema = get_namespace_oid("telehealth_private", false);
 	Oid claim_numbers = get_relname_relid("claim_no_seq", schema);
 	ThDirect *direct = th_direct_open("telehealth_private", "job",
 									  th_job_columns, JOB_COLUMN_COUNT);
 	int n = 0;
 
+	if (direct != NULL && !th_direct_order(direct, order, lengthof(order)))
+	{
+		th_direct_close(direct);
+		direct = NULL;
+	}
 	if (direct == NULL)
 		return claim_with_statement(classes, limit, now, jobs);
 	*jobs = palloc0_array(ThJob, Max(limit, 1));

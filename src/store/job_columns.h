@@ -5,6 +5,8 @@
 #ifndef TH_STORE_JOB_COLUMNS_H
 #define TH_STORE_JOB_COLUMNS_H
 
+#include "store/direct.h"
+
 /* The columns, as src/schema writes them. */
 typedef enum JobColumn
 {
@@ -27,7 +29,7 @@ typedef enum JobColumn
 #define JOB_COLUMN_COUNT (JOB_DEAD_AT + 1)
 #define JOB_KEY_COUNT (JOB_SUBJECT_ID + 1)
 
-/* Their names, in that order; JOB_COLUMN_COUNT of them. */
-extern const char *const th_job_columns[];
+/* In that order; JOB_COLUMN_COUNT of them. */
+extern const ThDirectColumn th_job_columns[];
 
 #endif /* TH_STORE_JOB_COLUMNS_H */

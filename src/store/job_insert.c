@@ -36,21 +36,21 @@
 #include "store/job_columns.h"
 #include "store/job_insert.h"
 
-const char *const th_job_columns[] = {
-	[JOB_KIND] = "kind",
-	[JOB_CLINIC_ID] = "clinic_id",
-	[JOB_SUBJECT_ID] = "subject_id",
-	[JOB_PRIORITY] = "priority",
-	[JOB_DUE_AT] = "due_at",
-	[JOB_CLAIM_NO] = "claim_no",
-	[JOB_GENERATION] = "generation",
-	[JOB_ATTEMPTS] = "attempts",
-	[JOB_MAX_ATTEMPTS] = "max_attempts",
-	[JOB_FAILURES] = "failures",
-	[JOB_MARKED_AT] = "marked_at",
-	[JOB_WAITING_FOR] = "waiting_for",
-	[JOB_LAST_ERROR] = "last_error",
-	[JOB_DEAD_AT] = "dead_at",
+const ThDirectColumn th_job_columns[] = {
+	[JOB_KIND] = { "kind", TEXTOID },
+	[JOB_CLINIC_ID] = { "clinic_id", INT8OID },
+	[JOB_SUBJECT_ID] = { "subject_id", INT8OID },
+	[JOB_PRIORITY] = { "priority", INT2OID },
+	[JOB_DUE_AT] = { "due_at", TIMESTAMPTZOID },
+	[JOB_CLAIM_NO] = { "claim_no", INT8OID },
+	[JOB_GENERATION] = { "generation", INT8OID },
+	[JOB_ATTEMPTS] = { "attempts", INT2OID },
+	[JOB_MAX_ATTEMPTS] = { "max_attempts", INT2OID },
+	[JOB_FAILURES] = { "failures", INT4OID },
+	[JOB_MARKED_AT] = { "marked_at", TIMESTAMPTZOID },
+	[JOB_WAITING_FOR] = { "waiting_for", TEXTOID },
+	[JOB_LAST_ERROR] = { "last_error", TEXTOID },
+	[JOB_DEAD_AT] = { "dead_at", TIMESTAMPTZOID },
 };
 
 StaticAssertDecl(lengthof(th_job_columns) == JOB_COLUMN_COUNT,
@@ -71,21 +71,15 @@ typedef struct Target
 	uint32 token;         /* of rows that may be killed yet; 0: none */
 } Target;
 
+/* Checks but the one of ours are a statement's to make. */
 static bool
 is_as_known(Relation table)
 {
-	TupleDesc columns = RelationGetDescr(table);
+	const TupleConstr *constraints = RelationGetDescr(table)->constr;
 
-	if (columns->natts != JOB_COLUMN_COUNT || table->trigdesc != NULL ||
-		table->rd_rules != NULL)
-		return false;
-	for (int i = 0; i < JOB_COLUMN_COUNT; i++)
-	{
-		if (strcmp(NameStr(TupleDescAttr(columns, i)->attname),
-				   th_job_columns[i]) != 0)
-			return false;
-	}
-	return true;
+	return table->trigdesc == NULL && constraints != NULL &&
+		   constraints->num_check == 1 &&
+		   th_direct_is_known(table, th_job_columns, JOB_COLUMN_COUNT);
 }
 
 /* False if there is one that is not simply written to. */
