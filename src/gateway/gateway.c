@@ -303,6 +303,7 @@ turn(void)
 	serve();
 	th_server_sweep();
 	th_metrics_flush();
+	th_transaction_report_rest();
 	th_door_set_connections(th_server_connections());
 	failed_turns = 0;
 	MemoryContextReset(turn_context);

@@ -27,6 +27,7 @@
 #include "utils/timeout.h"
 
 #include "base/compat.h"
+#include "base/th_clock.h"
 #include "base/th_guc.h"
 #include "store/owner.h"
 #include "worker/transaction.h"
@@ -34,7 +35,11 @@
 /* A statement of ours that takes longer is stuck; the batch is tried again. */
 #define STATEMENT_TIMEOUT_MS 20000
 
+/* What was counted so soon after a report is reported this much later. */
+#define STATISTICS_REST_MS 1000
+
 static MemoryContext outer_context = NULL;
+static int64 statistics_due_ms = 0; /* monotonic; 0: nothing is left */
 
 /* The installed version of our extension, NULL if it is not installed. */
 static char *
@@ -126,9 +131,20 @@ th_transaction_commit(void)
 	SetUserIdAndSecContext(GetSessionUserId(), 0);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
-	pgstat_report_stat(false);
+	statistics_due_ms = pgstat_report_stat(false) == 0
+							? 0
+							: th_clock_monotonic_ms() + STATISTICS_REST_MS;
 	pgstat_report_activity(STATE_IDLE, NULL);
 	MemoryContextSwitchTo(outer_context);
+}
+
+void
+th_transaction_report_rest(void)
+{
+	if (statistics_due_ms == 0 || th_clock_monotonic_ms() < statistics_due_ms)
+		return;
+	statistics_due_ms = 0;
+	pgstat_report_stat(true);
 }
 
 uint64

@@ -24,6 +24,12 @@ extern ThExtensionState th_transaction_begin(const char *activity);
 extern void th_transaction_commit(void);
 
 /*
+ * Reports what a commit has left to the next one, if that does not come: for
+ * a process that may do nothing for long. Where: outside transactions.
+ */
+extern void th_transaction_report_rest(void);
+
+/*
  * A number that is higher once a transaction has ended that wrote anything
  * anywhere: who reads the same again sees in a new snapshot what was to be
  * seen in one taken since. Where: any process, also outside transactions.

@@ -83,6 +83,12 @@ sub metric { my ($name) = @_; return http($port, 'GET', '/metrics')->{body} =~ /
 	is(status($r), 200, '... at the other door as well');
 	like($r->{body}, qr/encryptedToken/, '... with its answer');
 	like(http($port, 'GET', '/zoom_events/health')->{body}, qr/"received":8,"inserted":2\b/, 'both numbers, over both processes');
+
+	my ($head, $body) = split /\r\n\r\n/, event('1'), 2;
+	$head =~ s/Content-Length: \d+/Transfer-Encoding: chunked/;
+	$r = say_one(sprintf "%s\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", $head, length $body, $body);
+	is(status($r), 202, 'one in chunks');
+	is($r->{headers}{connection}, 'close', '... is the last of its connection, though others with this answer are not');
 }
 
 # ---- many at once
@@ -181,7 +187,8 @@ $t->sql(q{INSERT INTO telehealth_private.job (kind, clinic_id, subject_id, prior
 
 	kill 'STOP', $pid;
 	syswrite $sockets[$_], $texts[$_] for 0 .. $#texts;
-	close pop @sockets for 1 .. 25;
+	my $gone = join ', ', map { "'9$_'" } 715 .. 739;
+	close pop @sockets for 715 .. 739;
 	kill 'CONT', $pid;
 	for (1 .. 25)
 	{
@@ -193,11 +200,36 @@ $t->sql(q{INSERT INTO telehealth_private.job (kind, clinic_id, subject_id, prior
 	is_deeply(\%seen, { 202 => 750 }, 'eight hundred in one moment, of which fifty went away: who stayed is answered');
 	close $_ for @sockets;
 	cmp_ok(stored() - $before, '>=', 40 + 689, '... and stored');
+	is($t->sql("SELECT count(*) FROM telehealth.webhook_event WHERE meeting_id IN ($gone)"), 25, '... with those of who closed before anybody had looked');
 	is($t->sql('SELECT count(*) FROM (SELECT FROM telehealth.webhook_event GROUP BY meeting_id, meeting_uuid HAVING count(*) > 1) AS q'), 0, 'H5: ... once');
 	is(metric('webhook_batch_failures_total'), $failures, '... without a second try');
 	is($t->sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'telehealth gateway'}), $pid, '... by the same process');
 	ok($t->poll(q{SELECT count(*) FROM telehealth.webhook_event WHERE session_id IS NOT NULL AND processed_at IS NULL}, 0, 30), 'H6: what came in a burst is put together');
 	is($t->sql(q{SELECT count(*) FROM telehealth.session WHERE meeting_id LIKE 'b%' AND status = 'IN_PROGRESS'}), 40, '... of every session, that with a dead job too');
+}
+
+# Says each at once, to be found in one turn of the one process; the replies
+sub say_in_one_turn
+{
+	my ($texts, %o) = @_;
+	my ($pid) = split /\n/, $t->sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'telehealth gateway'});
+	my @sockets = map { connected($port) } @$texts;
+
+	kill 'STOP', $pid;
+	syswrite $sockets[$_], $texts->[$_] for 0 .. $#$texts;
+	kill $o{signal}, $pid if $o{signal};
+	kill 'CONT', $pid;
+	return map { read_reply($_, limit => 20 * $patience) // {} } @sockets;
+}
+
+{
+	my $sweep = q{FROM telehealth.periodic_tasks WHERE task = 'visits'};
+	my $last = $t->sql("SELECT last_success_at $sweep");
+	$t->poll("SELECT last_success_at > '$last' $sweep", 't', 30);
+	my $due = $t->sql("SELECT next_due_at $sweep");
+	is(scalar(grep { status($_) eq '202' } say_in_one_turn([ map { event("b$_", at => $made_at + 1) } 1 .. 12 ])), 12, 'a small burst, of more sessions than are marked one by one');
+	ok($t->poll(q{SELECT count(*) FROM telehealth.webhook_event WHERE session_id IS NOT NULL AND processed_at IS NULL}, 0, 30), '... is put together');
+	is($t->sql("SELECT clock_timestamp() < '$due'"), 't', '... at once: the dispatcher is told, and does not find it by itself ten seconds later');
 }
 
 # ---- one that takes for ever
@@ -221,6 +253,23 @@ $t->sql(q{
 }
 $t->sql('DROP TRIGGER test_sleep ON telehealth.webhook_event');
 ok(patiently(sub { status(http($port, 'GET', '/readyz')) eq '200' }, 20), 'it is back');
+
+# ---- what a new process does with the same one twice, and at its end
+
+{
+	my $rows = q{SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'webhook_event'};
+	my $before = $t->sql($rows);
+	my $stored = stored();
+	is(scalar(grep { status($_) eq '202' } say_in_one_turn([ map { event("4t$_") } 1 .. 20, 5 ])), 21, 'twenty in one batch, one of them twice');
+	is(stored(), $stored + 20, '... are stored once');
+	ok($t->poll("SELECT n_tup_ins > $before FROM ($rows) AS r", 't', 20), '... which is counted');
+	is($t->sql($rows), $before + 20, '... and written once: the second one does not spoil the first try');
+
+	my @said = say_in_one_turn([ map { event("4u$_") } 1 .. 20 ], signal => 'TERM');
+	is(scalar(grep { status($_) eq '202' } @said), 20, 'what came before SIGTERM is taken');
+	is(scalar(grep { ($_->{headers}{connection} // '') eq 'close' } @said), 20, '... and answered as the last of its connection');
+	ok(patiently(sub { status(http($port, 'GET', '/readyz')) eq '200' }, 20), 'it is back');
+}
 
 # ---- somebody holds the table, or one row
 
