@@ -150,4 +150,21 @@ $t->sql("SELECT telehealth.retry_job('meeting', $visit)");
 is_adopted(15, $visit, 'Z1: one of 1000 entries is read to its end');
 is(creates() - $n, 1, 'Z1: neither led to another meeting');
 
+# ---- an intent of a newer claim than ours
+
+{
+	my $began = creates();
+	next_create({ kind => 'status', code => 429, body => { code => 429, message => 'Too many requests' } });
+	my $id = $t->insert_visit(provider_id => 9);
+	my $job = "FROM telehealth_private.job WHERE kind = 'meeting' AND subject_id = $id";
+	ok($t->poll("SELECT count(*) FROM telehealth.session AS s WHERE appointment_id = $id AND intent IS NULL AND EXISTS (SELECT $job AND attempts = 0)", 1, 20), 'a create that was refused');
+	$t->sql("UPDATE telehealth.session SET intent_no = intent_no + 1000000 WHERE appointment_id = $id");
+	my $claim = $t->sql("SELECT claim_no $job");
+	$t->sql("SELECT telehealth.retry_job('meeting', $id)");
+	ok($t->poll("SELECT claim_no > $claim + 2 $job", 't', 20), '... is looked at again and again');
+	is(creates() - $began, 1, 'Z1: ... and not made while somebody with a newer claim has begun to');
+	$t->sql("UPDATE telehealth.session SET intent_no = intent_no - 1000000 WHERE appointment_id = $id");
+	$t->await_ok($id, '... but when that is gone');
+}
+
 finish;
