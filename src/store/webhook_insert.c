@@ -52,8 +52,16 @@ static ThPlan find_sessions = {
 
 static ThPlan insert_new = { .text = INSERT_EVENTS };
 
+/*
+ * What is there is told from what is new by the snapshot first: a conflict with
+ * a row that somebody is changing would wait for him. OFFSET 0: row by row,
+ * through the unique index.
+ */
 static ThPlan insert_unknown = {
 	.text = INSERT_EVENTS
+	" WHERE NOT EXISTS (SELECT FROM telehealth.webhook_event AS k"
+	" WHERE k.clinic_id = t.clinic_id AND k.business_key = t.business_key"
+	" AND k.source = t.source OFFSET 0)"
 	" ON CONFLICT ON CONSTRAINT webhook_event_business_key_key DO NOTHING"
 	" RETURNING e.clinic_id, e.source, e.business_key"
 };
