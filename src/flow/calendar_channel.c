@@ -312,16 +312,27 @@ channel_advance(ThWork *work, const ThHttpResult *result, TimestampTz now)
 
 /* ---- the end ---- */
 
-/* What happened while nobody told is asked for. */
 static void
-mark_pull(const ThWork *work, TimestampTz now)
+mark(const ThWork *work, ThJobKind kind, TimestampTz now)
 {
-	ThMark mark = { .kind = TH_JOB_PULL, .priority = TH_PRIORITY_CHANGE };
+	ThMark mark = { .kind = kind, .priority = TH_PRIORITY_CHANGE };
 
 	mark.clinic_id = work->job.clinic_id;
 	mark.subject_id = work->job.subject_id;
 	mark.due_at = now;
 	(void) th_job_mark_free(&mark, 1);
+}
+
+/*
+ * When a calendar was connected there may have been no address to tell: what
+ * the setting says now counts from the next full pass on.
+ */
+void
+th_calendar_channel_miss(const ThWork *work, TimestampTz now)
+{
+	if (is_wanted(work) &&
+		th_channel_is_left(work->job.clinic_id, work->job.subject_id))
+		mark(work, TH_JOB_CHANNEL, now);
 }
 
 /* Its secret is sealed for the row it comes to lie in. */
@@ -364,8 +375,9 @@ channel_settle(ThWork **works, ThSettle *settles, int n, TimestampTz now)
 		if (subject->made == NULL)
 			continue;
 		put(subject, now);
+		/* what happened while nobody told is asked for */
 		if (subject->is_lapsed)
-			mark_pull(work, now);
+			mark(work, TH_JOB_PULL, now);
 	}
 }
 

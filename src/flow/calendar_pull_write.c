@@ -189,10 +189,13 @@ static void
 write_one(ThWork *work, ThSettle *settle, ThSyncCount *count, TimestampTz now)
 {
 	MemoryContext old = MemoryContextSwitchTo(work->context);
+	const ThPullSubject *subject = work->calendar->subject;
 	ThPull pull;
 
 	fill_pull(work, settle->due_at, &pull);
-	write_pull(&pull, work->calendar->subject, settle, count, now);
+	write_pull(&pull, subject, settle, count, now);
+	if (subject->is_full)
+		th_calendar_channel_miss(work, now);
 	MemoryContextSwitchTo(old);
 }
 

@@ -98,6 +98,12 @@ extern void th_calendar_fail(ThWork *work, const ThHttpResult *result,
 extern void th_calendar_note(ThWork *work, const ThHttpResult *result,
 							 const char *outcome, TimestampTz now);
 
+/*
+ * Marks the channel of a connection that should have one and has none. Where:
+ * in the settling transaction of its pull.
+ */
+extern void th_calendar_channel_miss(const ThWork *work, TimestampTz now);
+
 extern const ThCalendarFlow th_calendar_channel_flow;
 extern const ThCalendarFlow th_calendar_connection_flow;
 extern const ThCalendarFlow th_calendar_pull_flow;

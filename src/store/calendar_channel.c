@@ -57,6 +57,12 @@ static ThPlan drop = { .text = "DELETE FROM telehealth_private.push_channel"
 					   .n_args = 2,
 					   .types = { INT8OID, INT8OID } };
 
+static ThPlan find_job = { .text = "SELECT FROM telehealth_private.job"
+								   " WHERE kind = 'channel' AND clinic_id = $1"
+								   " AND subject_id = $2",
+						   .n_args = 2,
+						   .types = { INT8OID, INT8OID } };
+
 /* Whoever renews a channel holds its row: it needs no second reminder. */
 static ThPlan hear = {
 	.text =
@@ -164,6 +170,20 @@ th_channel_drop(int64 clinic_id, int64 id)
 	th_store_connect();
 	th_plan_run(&drop, values, NULL, false);
 	th_store_finish();
+}
+
+bool
+th_channel_is_left(int64 clinic_id, int64 connection_id)
+{
+	Datum values[2] = { Int64GetDatum(clinic_id),
+						Int64GetDatum(connection_id) };
+	bool is_left;
+
+	th_store_connect();
+	th_plan_run(&find_job, values, NULL, false);
+	is_left = SPI_processed == 0;
+	th_store_finish();
+	return is_left;
 }
 
 void

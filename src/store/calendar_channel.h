@@ -53,6 +53,9 @@ extern void th_channel_renew(int64 clinic_id, int64 id, TimestampTz expires_at,
 /* It is no more. */
 extern void th_channel_drop(int64 clinic_id, int64 id);
 
+/* True if no job sees to the channels of that connection. */
+extern bool th_channel_is_left(int64 clinic_id, int64 connection_id);
+
 /*
  * What channels of calendars have said: "lifecycle" is Graph's word about the
  * subscription, or NULL if something in the calendar has changed. A channel

@@ -12,7 +12,7 @@
 #include "worker/calendar_run.h"
 #include "worker/run.h"
 
-/* Who is marked comes before who marks. */
+/* Who is marked comes before who marks; a pull marks no channel that has a job. */
 static const ThJobKind order[] = { TH_JOB_CALENDARS, TH_JOB_PULL,
 								   TH_JOB_CHANNEL, TH_JOB_CONNECTION };
 

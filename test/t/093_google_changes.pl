@@ -289,9 +289,21 @@ $t->sql("SELECT telehealth.configure_calendar($id, '{}')");
 $t->sql("UPDATE telehealth_private.job SET due_at = now() WHERE kind = 'channel'");
 ok($t->poll("SELECT count(*) FROM telehealth_private.push_channel WHERE connection_id = $id", 0, 10), 'a channel to an address without TLS is none');
 is($fake->count('watch'), $watches, '… and nobody is asked for one');
+$t->poll("SELECT count(*) FROM telehealth_private.job WHERE kind = 'channel'", 0, 10);
+sub daily { $t->sql("UPDATE telehealth_private.calendar_cursor SET compared_at = now() - interval '2 days'"); sync; return }
+daily;
+is($t->sql("SELECT count(*) FROM telehealth_private.job WHERE kind = 'channel'"), 0, '… not by the daily pass either');
 $t->reload_conf('telehealth.public_url' => 'https://clinic.example/');
-$t->sql("SELECT telehealth.configure_calendar($id, '{}')");
-ok($t->poll("SELECT count(*) FROM telehealth_private.push_channel WHERE connection_id = $id", 1, 10), '… until it has');
+$t->poll('SHOW telehealth.public_url', 'https://clinic.example/');
+sync;
+is($t->sql("SELECT count(*) FROM telehealth_private.job WHERE kind = 'channel'"), 0, '… nor by a pull of what has changed');
+daily;
+ok($t->poll("SELECT count(*) FROM telehealth_private.push_channel WHERE connection_id = $id", 1, 10), 'G3: … until it has: then the daily pass asks for one');
+$t->poll("SELECT attempts = 0 AND due_at > now() + interval '1 day' FROM telehealth_private.job WHERE kind = 'channel'", 't', 10);
+my $settled = $t->sql("SELECT generation || ' ' || due_at FROM telehealth_private.job WHERE kind = 'channel'");
+daily;
+is($t->sql("SELECT generation || ' ' || due_at FROM telehealth_private.job WHERE kind = 'channel'"), $settled, 'G3: … once');
+is($fake->count('watch'), $watches + 1, 'G3: … by one call');
 
 # a grant is given up after the channels that it made
 $fake->faults({ match => { method => 'POST', path_regex => '/channels/stop$' }, fault => { kind => 'status', code => 503 } });
