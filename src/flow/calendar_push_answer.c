@@ -15,6 +15,10 @@
 /* So long a pull has to say what became of an event that somebody deleted. */
 #define PULL_US USECS_PER_MINUTE
 
+/* What is said of who refuses the same thing each time. */
+#define CHANGES_AGAIN "the event there changes again and again"
+#define TAKEN_BY_NONE "its name is taken, and leads to nothing"
+
 /* So late it is asked again whether somebody has decided about a pull. */
 #define DECISION_US (15 * USECS_PER_MINUTE)
 
@@ -57,6 +61,26 @@ confirm(ThWork *work)
 	e->pushed_hash = e->wish_hash = push->hash;
 	push->writes = push->is_pushed = true;
 	clean_up(work);
+}
+
+/*
+ * The next look makes the event. Whoever refuses that each time is asked ever
+ * more seldom: what has failed before still counts, and a name that was taken
+ * and has led to nothing does.
+ */
+static void
+make_anew(ThWork *work, TimestampTz now)
+{
+	const ThPush *push = work->calendar->subject;
+	int failures = work->job.failures;
+
+	if (push->is_taken && failures > 0)
+	{
+		th_work_later(work, now, 0, NULL, TAKEN_BY_NONE);
+		return;
+	}
+	th_work_again(work);
+	work->settle.failures = failures + push->is_taken;
 }
 
 /* The event is not there (any more): another one has another name. */
@@ -142,7 +166,7 @@ meet_deletion(ThWork *work, TimestampTz now)
 	}
 	note_loss(push, "deleted", NULL);
 	forget(push);
-	th_work_again(work);
+	make_anew(work, now);
 }
 
 /* It is not where we know it. What was moved has another name at some vendors. */
@@ -180,9 +204,12 @@ not_found(ThWork *work, TimestampTz now)
 	ThCalendarEvent *e = &push->facts->event;
 	bool is_named = work->calendar->vendor->name != NULL;
 	TimestampTz quiet = Min(e->intent_at, now) + 2 * longest_wait(work);
+	TimestampTz later = th_work_backoff(now, work->job.failures + 1, false);
 
-	if (e->has_intent && now < quiet &&
-		(!is_named || push->is_removing || push->is_taken))
+	if (e->has_intent && now < quiet && push->is_taken)
+		th_work_later(work, now, Max(quiet, later), "outcome_unknown",
+					  TAKEN_BY_NONE);
+	else if (e->has_intent && now < quiet && (!is_named || push->is_removing))
 		th_work_later(work, now, quiet, "outcome_unknown", NULL);
 	else if (push->is_removing)
 		end_removal(work);
@@ -195,7 +222,7 @@ not_found(ThWork *work, TimestampTz now)
 		else
 			forget(push);
 		push->writes = true;
-		th_work_again(work);
+		make_anew(work, now);
 	}
 }
 
@@ -320,7 +347,7 @@ advance_read(ThWork *work, const ThHttpResult *result, TimestampTz now)
 		{
 			/* its name is that of one that was deleted */
 			forget(push);
-			th_work_again(work);
+			make_anew(work, now);
 		}
 		return;
 	}
@@ -402,10 +429,11 @@ advance_update(ThWork *work, const ThHttpResult *result, TimestampTz now)
 			confirm(work);
 			return;
 		case TH_CALENDAR_CHANGED:
-			if (push->conflicts++ == MAX_CONFLICTS)
-				break;
 			th_calendar_note(work, result, "retry", now);
-			th_push_call(work, TH_CALENDAR_READ);
+			if (push->conflicts++ == MAX_CONFLICTS)
+				th_work_later(work, now, 0, NULL, CHANGES_AGAIN);
+			else
+				th_push_call(work, TH_CALENDAR_READ);
 			return;
 		case TH_CALENDAR_GONE:
 			th_calendar_note(work, result, "gone", now);
