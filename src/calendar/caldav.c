@@ -372,6 +372,22 @@ build_get(const ThCalendarCall *call, ThHttpRequest *out)
 	out->accept = "text/calendar";
 }
 
+/*
+ * What has a name of ours and not our UID somebody else has made: a server
+ * lets nobody change a UID by a PUT.
+ */
+static void
+mark_copies(const ThCalendarCall *call, ThCaldavEvents *events)
+{
+	for (int i = 0; i < events->n && call->wish != NULL; i++)
+	{
+		ThEventSeen *event = &events->list[i];
+
+		event->is_copy = event->uid != NULL &&
+						 strcmp(event->uid, call->wish->uid) != 0;
+	}
+}
+
 static void
 read_get(const ThCalendarCall *call, const ThHttpResult *result,
 		 TimestampTz now, ThCalendarAnswer *out)
@@ -389,6 +405,7 @@ read_get(const ThCalendarCall *call, const ThHttpResult *result,
 	}
 	th_caldav_expand(call, call->external_id, result->etag, result->body,
 					 &events);
+	mark_copies(call, &events);
 	out->events = events.list;
 	out->n_events = events.n;
 }

@@ -336,7 +336,7 @@ advance_read(ThWork *work, const ThHttpResult *result, TimestampTz now)
 			fail(work, result, now);
 			return;
 	}
-	if (seen->is_deleted || seen->is_cancelled)
+	if (seen->is_deleted || seen->is_cancelled || (seen->is_copy && !is_known))
 	{
 		th_calendar_note(work, result, "gone", now);
 		if (push->is_removing)
@@ -345,7 +345,7 @@ advance_read(ThWork *work, const ThHttpResult *result, TimestampTz now)
 			meet_deletion(work, now);
 		else
 		{
-			/* its name is that of one that was deleted */
+			/* its name is that of one that was deleted, or somebody else's */
 			forget(push);
 			make_anew(work, now);
 		}

@@ -86,6 +86,19 @@ $t->sql("UPDATE telehealth.appointment SET status = 'SCHEDULED' WHERE id = $visi
 my ($again) = await_names($path, 1);
 ok(defined $again, 'and one that is back is there again');
 
+# A name of ours that an event of somebody's has
+(my $taken = $again) =~ s/-$visit-\d+\.ics$/-9001-0.ics/;
+$radicale->put($path . $taken, $radicale->event('theirs', '20310305T120000Z', '20310305T130000Z'));
+$t->insert_visit(id => 9001);
+(my $beside = $taken) =~ s/-0\.ics$/-1.ics/;
+ok($t->poll('SELECT external_id FROM telehealth.calendar_event WHERE appointment_id = 9001 AND pushed_hash IS NOT NULL', $beside, 20), 'O6: a visit whose name is taken gets another')
+  or diag explain [ $t->rows("SELECT * FROM telehealth_private.job WHERE kind = 'event'") ];
+like($radicale->get($path . $taken), qr/^UID:theirs\r?$/m, '… and what is there is left alone');
+$t->sql('DELETE FROM telehealth.appointment WHERE id = 9001');
+await_names($path, 2);
+settled();
+$radicale->delete($path . $taken);
+
 # What a person did there meanwhile is met by the etag.
 settled();
 $radicale->put($path . $again, $radicale->event("appointment-$visit", '20310303T120000Z', '20310303T130000Z')

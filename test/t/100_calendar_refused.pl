@@ -8,7 +8,7 @@ sub multi { my (@parts) = @_; return [ 207, { 'Content-Type' => 'application/xml
 sub found { my ($href, $prop) = @_; return "<response><href>$href</href><propstat><prop>$prop</prop><status>HTTP/1.1 200 OK</status></propstat></response>" }
 my $theirs = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:x\r\nDTSTART:20310101T100000Z\r\nDTEND:20310101T110000Z\r\nSUMMARY:Theirs\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
 
-# told: put, get => status; conflict => the name that is said to have our UID
+# told: put, get => status; taken => what the end of a taken name is; conflict => the name that is said to have our UID
 my $peer = ScriptedPeer->start(sub {
 	my ($request, $told) = @_;
 	my ($method, $body) = @{$request}{qw(method body)};
@@ -18,6 +18,7 @@ my $peer = ScriptedPeer->start(sub {
 	if ($method eq 'PUT')
 	{
 		return [ 409, {}, "<error xmlns=\"DAV:\" xmlns:C=\"urn:ietf:params:xml:ns:caldav\"><C:no-uid-conflict><href>$told->{conflict}</href></C:no-uid-conflict></error>" ] if $told->{conflict};
+		return [ 412, {}, '' ] if $told->{taken} && $request->{path} =~ /\Q$told->{taken}\E$/;
 		return [ $told->{put} // 201, { ETag => '"1"' }, '' ];
 	}
 	return multi(found('/cal/', '<resourcetype><collection/><C:calendar/></resourcetype><current-user-privilege-set><privilege><write/></privilege></current-user-privilege-set>')) if $body =~ /current-user-privilege-set/;
@@ -68,5 +69,10 @@ for my $case ([ 'a name that is taken and leads nowhere', { put => 412 }, 'name 
 	refused_ok("O6: $name", 2, $error, $since);
 	is($t->sql("SELECT count(*) FROM telehealth.calendar_event WHERE appointment_id = $visit AND pushed_hash IS NOT NULL"), 1, '… as one event');
 }
+
+$peer->tell(taken => '-0.ics');
+$visit = $t->insert_visit(type => 'PHONE');
+ok($t->poll("SELECT external_id ~ '-1[.]ics\$' AND pushed_hash IS NOT NULL FROM telehealth.calendar_event WHERE appointment_id = $visit", 't', 30), 'O6: such a name is given up for another')
+  or diag explain [ $t->rows("SELECT * FROM $job") ];
 
 finish;
