@@ -403,7 +403,7 @@ sub _connect_calendar
 	delete $settings{$_} for grep { !defined $settings{$_} } keys %settings;
 	$self->sql(sprintf("SELECT telehealth.register_oauth_client('%s', %s::jsonb, %s::jsonb)",
 			$kind, literal($client), literal(\%settings)))
-	  if !$self->{"th_client $kind"}++;
+	  if !$self->{"th_client $kind " . $self->db}++;
 	$self->sql(sprintf("SELECT telehealth.connect_calendar(%s, '%s', %s::jsonb)",
 			$provider, $kind, literal({ refresh_token => $grant->{refresh_token}, %{ $o{options} // {} } })));
 	my $id = $self->sql("SELECT id FROM telehealth.calendar_connection WHERE provider_id = $provider AND kind = '$kind'");

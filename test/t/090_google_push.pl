@@ -325,6 +325,28 @@ is($t->sql("SELECT intent IS NULL AND external_id IS NULL FROM telehealth.calend
 $t->sql("SELECT telehealth.configure_calendar($connection, '{\"timeout_ms\": null}')");
 calm;
 
+# ---- a create whose answer was lost, of a visit that has changed since
+
+$t->sql("SELECT telehealth.configure_calendar($connection, '{\"timeout_ms\": 60000}')");
+calm;
+for my $seen (1, 0)
+{
+	$fake->faults(
+		{ match => { method => 'POST', path_regex => '/events$', times => 1 }, fault => { kind => 'cut_after' } },
+		{ match => { method => 'GET', path_regex => '/events/th' }, fault => { kind => 'status', code => 503 } });
+	my $stale = phone();
+	ok($t->poll("SELECT failures > 1 FROM telehealth_private.job WHERE kind = 'event'", 't', 30), 'an event whose making was not answered');
+	$t->sql("UPDATE telehealth.appointment SET duration = 47 WHERE id = $stale");
+	$fake->faults($seen ? () : { match => { method => 'GET', path_regex => '/events/th', times => 1 }, fault => { kind => 'status', code => 404 } });
+	$t->sql(q{UPDATE telehealth_private.job SET due_at = now() WHERE kind = 'event'; SELECT telehealth_private.wake()});
+	calm;
+	is(event($stale)->{end_epoch}, $t->sql("SELECT extract(epoch FROM ends_at)::bigint FROM telehealth.appointment WHERE id = $stale"),
+		'G7: is adopted, and as the visit is by now' . ($seen ? '' : ', although it was not seen at first'));
+	$fake->faults;
+}
+$t->sql("SELECT telehealth.configure_calendar($connection, '{\"timeout_ms\": null}')");
+calm;
+
 # ---- while the mock stands in for the outside
 
 $t->reload_conf('telehealth.mock' => 'on');

@@ -51,6 +51,25 @@ pull($outlook);
 $sides->equal_ok('Y1: a pull that sees an event whose making was not answered, of a visit that has changed since, leaves none');
 $graph->faults;
 
+# ---- a pull that has seen what is changed here before it is written
+
+for my $kind (qw(google outlook))
+{
+	my ($fake, $id, $change) = $kind eq 'google' ? ($google, $ids[0], 'patch') : ($graph, $ids[1], 'PATCH events/{id}');
+	my $changed = visit($kind eq 'google' ? 3 : 5);
+
+	$sides->equal_ok("$kind: a visit that will change");
+	my $changes = $fake->count($change);
+	$fake->faults(rule({ kind => 'delay', ms => 2500 }, method => 'GET', path_regex => $kind eq 'google' ? '/events$' : 'calendarView'));
+	pull($id);
+	ok($fake->wait_for(sub { $_[0]{in_flight} > 0 }, 10), "$kind: a pull has seen it");
+	$t->sql("UPDATE telehealth.appointment SET duration = 20 WHERE id = $changed");
+	ok($fake->wait_for(sub { ($_[0]{counters}{$change} // 0) > $changes && $_[0]{in_flight} > 0 }, 10), "$kind: and it is changed while the pull is under way");
+	$sides->equal_ok("Y1: $kind: both sides are equal");
+	is($t->sql("SELECT count(*) FROM telehealth.calendar_change WHERE appointment_id = $changed"), 0, "Y1: $kind: our own change is not somebody's");
+	is($fake->count($change) - $changes, 1, "Y1: $kind: and is written once");
+}
+
 # ---- nothing to do is nothing to write
 
 my %before = map { ($_ => writes($_)) } $google, $graph;

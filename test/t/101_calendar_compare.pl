@@ -79,6 +79,14 @@ my $from = total($google);
 compare($gid);
 is(writes($google, $from), '', 'Y1: and the next look writes nothing');
 
+my $elsewhere = phone(1, starts_at => \"date_trunc('hour', now()) + interval '5 days 3 hours'");
+calm;
+gmake(gcopy($elsewhere, map { ($_ => (gevents($soon))[0]{$_}) } qw(start end)));
+my $looks = "SELECT count(*) FROM telehealth_private.job_history WHERE kind = 'event' AND subject_id = " . row($elsewhere)->{id};
+my $looked = $t->sql($looks);
+compare($gid);
+is($t->sql($looks), $looked, 'Y1: a copy that somebody has put elsewhere is not even looked for');
+
 $google->edit_event(calendar => user(1), id => $event->{id}, delete => 1);
 compare($gid);
 ok((grep { !$live{ $_->{id} } } gevents($soon)), 'Y2: what somebody deleted is there again (restore)');
