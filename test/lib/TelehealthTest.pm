@@ -8,6 +8,7 @@ use warnings;
 use Carp qw(croak);
 use Cwd ();
 use File::Basename qw(dirname);
+use File::Find qw(find);
 use File::Temp ();
 use lib dirname(Cwd::abs_path(__FILE__));
 
@@ -413,6 +414,27 @@ sub _connect_calendar
 	return $id;
 }
 
+# A calendar of each vendor at a ScriptedPeer, below /google, /graph and /cal/;
+# options by that name. Their ids: google, graph, dav.
+sub connect_scripted
+{
+	my ($self, $peer, %options) = @_;
+	my %vendor = (google => 'google', graph => 'outlook', dav => 'caldav');
+	my %id;
+
+	for my $kind (qw(google graph))
+	{
+		$self->sql(sprintf 'SELECT telehealth.register_oauth_client(%s, %s, %s)', literal($vendor{$kind}),
+			literal({ client_id => 'app', client_secret => 'app-secret' }),
+			literal({ auth_url => $peer->url('/auth'), token_url => $peer->url('/token'), api_url => $peer->url("/$kind") }));
+		$options{$kind} = { refresh_token => 'refresh-1', %{ $options{$kind} // {} } };
+	}
+	$options{dav} = { url => $peer->url('/cal/'), username => 'u', password => 'word-1', %{ $options{dav} // {} } };
+	$id{$_} = $self->sql(sprintf "SELECT telehealth.connect_calendar(1, %s, %s) ->> 'connection_id'", literal($vendor{$_}), literal($options{$_}))
+	  for sort keys %vendor;
+	return %id;
+}
+
 # Limits of a calendar vendor that are no part of the test, or those given
 sub widen_calendar_limits
 {
@@ -664,6 +686,19 @@ sub log_text
 	return PostgreSQL::Test::Utils::slurp_file($self->logfile, $offset // 0);
 }
 sub log_size { return -s $_[0]->logfile }
+
+# All bytes that the server keeps, but for the key: 'the WAL', 'the data directory'
+sub stored_bytes
+{
+	my ($self) = @_;
+	my %bytes = ('the WAL' => '', 'the data directory' => '');
+
+	find({ no_chdir => 1, wanted => sub {
+		return if !-f $_ || -l $_ || /telehealth\.key$/;
+		$bytes{ m{/pg_wal/} ? 'the WAL' : 'the data directory' } .= PostgreSQL::Test::Utils::slurp_file($_);
+	} }, $self->data_dir);
+	return %bytes;
+}
 
 # Is the library a build with TH_DEBUG=1? Only that one has waitpoints.
 sub is_debug

@@ -3,8 +3,6 @@
 # Nothing here says the word or a secret in a statement.
 use TelehealthTest;
 use ZoomHook qw(hook_event hook_headers hook_prepare hook_deliver);
-use PostgreSQL::Test::Utils qw(slurp_file);
-use File::Find;
 use MIME::Base64 qw(encode_base64);
 
 my $WORD = 'kanarie';
@@ -249,11 +247,7 @@ cmp_ok(scalar(@activity), '>', 20, 'pg_stat_activity was looked at');
 is(found(join("\n", @activity), 1), '', 'S1: it shows no secret, and nothing of a patient');
 
 $t->sql('CHECKPOINT');
-my %bytes = ('the WAL' => '', 'the data directory' => '');
-find({ no_chdir => 1, wanted => sub {
-	return if !-f $_ || -l $_ || /telehealth\.key$/;
-	$bytes{ m{/pg_wal/} ? 'the WAL' : 'the data directory' } .= slurp_file($_);
-} }, $t->data_dir);
+my %bytes = $t->stored_bytes;
 like($bytes{'the WAL'}, qr/\Q$WORD\E/, 'S3: the WAL has the rows');
 is(found($bytes{$_}, 0), '', "S3: but no secret is in $_") for sort keys %bytes;
 for my $format ('p', 'c -Z0')

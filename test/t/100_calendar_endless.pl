@@ -66,33 +66,25 @@ my $peer = ScriptedPeer->start(sub {
 my $t = TelehealthTest->node('endless', conf => { 'telehealth.request_timeout_ms' => 5000 });
 $t->create_extension;
 $t->widen_calendar_limits($_) for qw(google outlook caldav);
-my %vendor = (google => 'google', graph => 'outlook', dav => 'caldav');
-my %connection;
-for my $kind (qw(google graph))
-{
-	$t->sql("SELECT telehealth.register_oauth_client('$vendor{$kind}', " . literal({ client_id => 'app', client_secret => 'app-secret' }) . ', '
-		  . literal({ auth_url => $peer->url('/auth'), token_url => $peer->url('/token'), api_url => $peer->url("/$kind") }) . ')');
-	$connection{$kind} = $t->sql("SELECT telehealth.connect_calendar(1, '$vendor{$kind}', " . literal({ refresh_token => 'refresh-1', $kind eq 'google' ? (sync_direction => 'pull') : () }) . ") ->> 'connection_id'");
-}
-$connection{dav} = $t->sql("SELECT telehealth.connect_calendar(2, 'caldav', " . literal({ url => $peer->url('/cal/'), username => 'u', password => 'word-1' }) . ") ->> 'connection_id'");
+my %connection = $t->connect_scripted($peer, google => { sync_direction => 'pull' }, dav => { sync_direction => 'pull' });
 sub known
 {
 	my ($kind) = @_;
 	return $t->sql("SELECT (SELECT md5(string_agg(b::text, '|' ORDER BY b.external_id)) FROM telehealth.busy_time AS b WHERE source = 'connection:$connection{$kind}') || ' ' || c.cursor || ' ' || c.pulled_at
 		FROM telehealth_private.calendar_cursor AS c WHERE c.connection_id = $connection{$kind}");
 }
-for my $kind (sort keys %vendor)
+for my $kind (sort keys %connection)
 {
 	ok($t->poll("SELECT count(*) FROM telehealth.busy_time WHERE source = 'connection:$connection{$kind}'", 1, 30), "$kind: a calendar is connected and read")
 	  or diag explain [ $t->rows('SELECT * FROM telehealth_private.job') ];
 	$t->poll("SELECT due_at > now() + interval '1 minute' FROM telehealth_private.job WHERE kind = 'pull' AND subject_id = $connection{$kind}", 't', 30);
 }
-my $pid = $t->dispatcher_pid;
+my $first = $t->dispatcher_pid;
 my %most = (google => $PAGES, graph => 2 + $EVENTS / $IN_PAGE, dav => 2 + $NEXT / $NAMES / $LETTERS);
 
 # ---- pulls
 
-for my $kind (sort keys %vendor)
+for my $kind (sort keys %connection)
 {
 	my $job = "telehealth_private.job WHERE kind = 'pull' AND subject_id = $connection{$kind}";
 
@@ -123,6 +115,28 @@ for my $kind (sort keys %vendor)
 		is($t->sql("SELECT last_error IS NULL FROM telehealth.calendar_status WHERE connection_id = $connection{$kind}"), 't', '… and nothing is left of it');
 	}
 }
+
+# ---- a dispatcher that ends in the middle of it
+
+my $pull = "telehealth_private.job WHERE kind = 'pull' AND subject_id = $connection{google}";
+my ($was, $before) = (known('google'), $peer->asked);
+sub lists { my ($since) = @_; return grep { ($_->{path} // '') =~ m{^/google/.*/events$} } $peer->requests(since => $since) }
+$peer->tell(google => 'more');
+$t->sql("UPDATE telehealth_private.job SET due_at = now(), failures = 5 WHERE kind = 'pull' AND subject_id = $connection{google}; SELECT telehealth_private.wake()");
+ok(patiently(sub { $peer->asked > $before + 50 }, 30), 'a list without an end is being read');
+is($t->dispatcher_pid, $first, 'by the first dispatcher');
+my $pid = $t->restart_dispatcher;
+my $between = $peer->asked;
+ok($t->poll("SELECT attempts = 0 AND failures > 5 FROM $pull", 't', 120), 'Y9: the next dispatcher comes to an end, too')
+  or diag explain [ $t->rows("SELECT * FROM $pull") ];
+my @again = lists($before);
+is(scalar(grep { $_->{query} !~ /pageToken/ } @again), 2, '… from the first page on');
+cmp_ok(scalar(lists($between)), '<=', $PAGES, '… and reads no more than one pull may');
+is(known('google'), $was, 'Y8: what was known is as it was');
+is($t->sql("SELECT failures || ' ' || last_error FROM $pull"), '6 the calendar has more than is read', '… which is told');
+$peer->tell;
+$t->sql("UPDATE telehealth_private.job SET due_at = now() WHERE kind = 'pull' AND subject_id = $connection{google}; SELECT telehealth_private.wake()");
+ok($t->poll("SELECT failures = 0 AND attempts = 0 AND due_at > now() + interval '1 minute' FROM $pull", 't', 30), 'Y9: with an end it is read');
 
 # ---- searches for events of ours
 

@@ -173,15 +173,7 @@ my $peer = ScriptedPeer->start(sub {
 my $t = TelehealthTest->node('hostile', conf => { 'telehealth.request_timeout_ms' => 2000 });
 $t->create_extension;
 $t->widen_calendar_limits($_) for qw(google outlook caldav);
-my %vendor = (google => 'google', graph => 'outlook', dav => 'caldav');
-my %connection;
-for my $kind (qw(google graph))
-{
-	$t->sql("SELECT telehealth.register_oauth_client('$vendor{$kind}', " . literal({ client_id => 'app', client_secret => 'app-secret' }) . ', '
-		  . literal({ auth_url => $peer->url('/auth'), token_url => $peer->url('/token'), api_url => $peer->url("/$kind") }) . ')');
-	$connection{$kind} = $t->sql("SELECT telehealth.connect_calendar(1, '$vendor{$kind}', " . literal({ refresh_token => 'refresh-1' }) . ") ->> 'connection_id'");
-}
-$connection{dav} = $t->sql("SELECT telehealth.connect_calendar(1, 'caldav', " . literal({ url => $peer->url('/cal/'), username => 'u', password => 'word-1' }) . ") ->> 'connection_id'");
+my %connection = $t->connect_scripted($peer);
 
 sub known
 {
@@ -204,7 +196,7 @@ sub pull
 	  or return 'it does not end: ' . $t->sql("SELECT j::text FROM telehealth_private.job AS j WHERE $job");
 	return $t->sql("SELECT coalesce(last_error, '') FROM telehealth_private.job WHERE $job");
 }
-for my $kind (sort keys %vendor)
+for my $kind (sort keys %connection)
 {
 	ok($t->poll("SELECT status FROM telehealth.calendar_connection WHERE id = $connection{$kind}", 'CONNECTED', 20), "$kind is connected")
 	  or diag explain [ $t->rows("SELECT * FROM telehealth.calendar_connection") ];
