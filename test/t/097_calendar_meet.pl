@@ -53,6 +53,7 @@ $graph->faults;
 
 # ---- a pull that has seen what is changed here before it is written
 
+patience(30);
 for my $kind (qw(google outlook))
 {
 	my ($fake, $id, $change) = $kind eq 'google' ? ($google, $ids[0], 'patch') : ($graph, $ids[1], 'PATCH events/{id}');
@@ -60,15 +61,19 @@ for my $kind (qw(google outlook))
 
 	$sides->equal_ok("$kind: a visit that will change");
 	my $changes = $fake->count($change);
-	$fake->faults(rule({ kind => 'delay', ms => 2500 }, method => 'GET', path_regex => $kind eq 'google' ? '/events$' : 'calendarView'));
+	$fake->faults(rule({ kind => 'hang', effect => 1 }, method => 'GET', path_regex => $kind eq 'google' ? '/events$' : 'calendarView'));
 	pull($id);
-	ok($fake->wait_for(sub { $_[0]{in_flight} > 0 }, 10), "$kind: a pull has seen it");
+	ok($fake->wait_for(sub { ($_[0]{hanging} // 0) == 1 }, 30), "$kind: a pull has seen it");
 	$t->sql("UPDATE telehealth.appointment SET duration = 20 WHERE id = $changed");
-	ok($fake->wait_for(sub { ($_[0]{counters}{$change} // 0) > $changes && $_[0]{in_flight} > 0 }, 10), "$kind: and it is changed while the pull is under way");
+	ok($fake->wait_for(sub { ($_[0]{counters}{$change} // 0) > $changes && $_[0]{hanging} == 1 }, 30), "$kind: and it is changed while the pull is under way");
+	$t->poll(q{SELECT count(*) FROM telehealth_private.job WHERE kind IN ('calendars', 'event')}, 0, 30);
+	$fake->release;
+	$fake->faults;
 	$sides->equal_ok("Y1: $kind: both sides are equal");
 	is($t->sql("SELECT count(*) FROM telehealth.calendar_change WHERE appointment_id = $changed"), 0, "Y1: $kind: our own change is not somebody's");
 	is($fake->count($change) - $changes, 1, "Y1: $kind: and is written once");
 }
+patience(3);
 
 # ---- nothing to do is nothing to write
 
