@@ -1,8 +1,8 @@
 /*
  * clock_step.c
- *	  Lets a test step the wall clock of a server: an LD_PRELOAD library that
- *	  adds to it what the file CLOCK_STEP_FILE says, in seconds. The monotonic
- *	  clock goes on as it does.
+ *	  Lets a test step the clocks of a server: an LD_PRELOAD library that adds
+ *	  to them what the file CLOCK_STEP_FILE says, in seconds: to the wall clock
+ *	  its first number, to the monotonic clock its second, if there is one.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The file's bytes, a long, shared by all processes; NULL: no step. */
+/* The file's bytes, two longs, shared by all processes; NULL: no step. */
 static volatile const long *step;
 
 static __attribute__((constructor)) void
@@ -25,7 +25,7 @@ open_step(void)
 
 	if (file < 0)
 		return;
-	map = mmap(NULL, sizeof(long), PROT_READ, MAP_SHARED, file, 0);
+	map = mmap(NULL, 2 * sizeof(long), PROT_READ, MAP_SHARED, file, 0);
 	close(file);
 	if (map != MAP_FAILED)
 		step = map;
@@ -41,7 +41,9 @@ clock_gettime(clockid_t id, struct timespec *now)
 		real = (int (*)(clockid_t, struct timespec *)) dlsym(RTLD_NEXT, "clock_gettime");
 	result = real(id, now);
 	if (result == 0 && step != NULL && id == CLOCK_REALTIME)
-		now->tv_sec += *step;
+		now->tv_sec += step[0];
+	if (result == 0 && step != NULL && id == CLOCK_MONOTONIC)
+		now->tv_sec += step[1];
 	return result;
 }
 

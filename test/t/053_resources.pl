@@ -2,6 +2,7 @@
 # the history is full.  No place for a worker: see 011_worker.pl.
 use TelehealthTest;
 use File::Basename qw(dirname);
+use IO::Socket::IP;
 use Time::HiRes qw(time);
 
 # ---- a server whose wall clock the test can step
@@ -12,19 +13,22 @@ my $source = dirname($INC{'TelehealthTest.pm'}) . '/clock_step.c';
 PostgreSQL::Test::Utils::run_log([ $ENV{CC} // 'cc', '-O2', '-shared', '-fPIC', '-o', $library, $source, '-ldl' ])
   or BAIL_OUT('cannot compile clock_step.c');
 
-my $stepped = 0;
+my ($stepped, $passed) = (0, 0);
 
-sub step_clock
+sub write_steps
 {
-	my ($seconds) = @_;
-	$stepped += $seconds;
 	open my $file, '+<', $step_file or die;
-	syswrite $file, pack('l!', $stepped);
+	syswrite $file, pack('l!2', $stepped, $passed);
 	return;
 }
 
+sub step_clock { my ($seconds) = @_; $stepped += $seconds; return write_steps() }
+
+# As if so much time had gone by, though no clock on the wall says so
+sub pass { my ($seconds) = @_; $passed += $seconds; return write_steps() }
+
 open my $new, '>', $step_file or die;
-print $new pack('l!', 0);
+print $new pack('l!2', 0, 0);
 close $new;
 
 my $fake = FakeZoom->start(
@@ -200,6 +204,60 @@ SQL
 	is($t->sql($health, db => $night), 'ok: every task is done in time', 'W17: which is no trouble');
 	step_clock(3600);
 	is($t->sql($health, db => $night), 'ok: every task is done in time', 'W17: nor is it later');
+}
+
+# ---- what cannot be started: the launcher's pauses grow, to their end
+
+# So many pauses, in seconds: "$state" tells when the next try is, and how far that is
+sub pauses
+{
+	my ($times, $watcher, $state) = @_;
+	my ($last, @pauses) = ('');
+
+	for (1 .. $times)
+	{
+		my ($at, $left);
+		patiently(sub { ($at, $left) = split /\|/, $watcher->query_safe("SELECT extract(epoch FROM q.retry_at), extract(epoch FROM q.retry_at - clock_timestamp()) FROM $state AS q"); $at && $at ne $last }, 20) or last;
+		$last = $at;
+		push @pauses, sprintf '%.0f', $left + 0.49;
+		pass($left + 1);
+		kill 'HUP', $t->launcher_pid; # nobody tells it that time has passed
+	}
+	return "@pauses";
+}
+
+{
+	my $broken = 'broken';
+	my $port = PostgreSQL::Test::Cluster::get_free_port();
+	$t->create_extension($broken);
+	my $watcher = $t->background_psql($broken, on_error_stop => 1);
+	my $version = $t->data_dir . '/base/' . $t->sql("SELECT oid FROM pg_database WHERE datname = '$broken'") . '/PG_VERSION';
+
+	my $foreign = IO::Socket::IP->new(LocalHost => '127.0.0.1', LocalPort => $port, Listen => 5, Proto => 'tcp') or die "cannot listen: $!";
+	$t->sql("ALTER DATABASE $broken SET telehealth.http_port = $port");
+	is(pauses(6, $watcher, 'telehealth_private.gateway_door()'), '1 2 4 8 10 10', 'an address that is taken is asked for again after ten seconds at most');
+	$t->sql("ALTER DATABASE $broken RESET telehealth.http_port");
+	close $foreign;
+	ok($t->poll(q{SELECT detail FROM telehealth.health WHERE check_name = 'gateway'}, 'off', 20, db => $broken), '... and then no more');
+
+	rename $version, "$version.away" or die;
+	$watcher->query_safe(q{SELECT pg_terminate_backend(pid) FROM telehealth.worker_status});
+	is(pauses(11, $watcher, 'telehealth.worker_status'), '1 2 4 8 16 32 64 128 256 300 300', 'W7: a dispatcher that ends at its start is started again after five minutes at most');
+	rename "$version.away", $version or die;
+	pass(301);
+	kill 'HUP', $t->launcher_pid;
+	ok($t->wait_dispatcher($broken), '... until it can');
+	$watcher->quit;
+}
+{
+	local $ENV{LD_PRELOAD} = join ' ', grep { defined } $ENV{LD_PRELOAD}, $library;
+	local $ENV{CLOCK_STEP_FILE} = $step_file;
+	# launchers of logical replication and telehealth take both places
+	$t->set_conf(max_worker_processes => 2, max_parallel_workers => 0, max_logical_replication_workers => 1, 'telehealth.databases' => 'postgres');
+	$t->restart;
+	my $watcher = $t->background_psql('postgres', on_error_stop => 1);
+	is(pauses(6, $watcher, 'telehealth.worker_status'), '1 2 4 8 10 10', 'W7: a place that is not there is asked for again after ten seconds at most');
+	$watcher->quit;
 }
 
 finish;
