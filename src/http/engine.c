@@ -249,13 +249,6 @@ th_http_engine_take(ThHttpEngine *engine, ThHttpExchange *exchange)
 	return NULL;
 }
 
-/* Since 8.7 a handle keeps the bytes of its last request until the next. */
-static bool
-keeps_request(void)
-{
-	return curl_version_info(CURLVERSION_NOW)->version_num >= 0x080700;
-}
-
 void
 th_http_engine_give(ThHttpEngine *engine, CURL *easy)
 {
@@ -263,7 +256,7 @@ th_http_engine_give(ThHttpEngine *engine, CURL *easy)
 	CURL **handles;
 
 	(void) curl_multi_remove_handle(engine->multi, easy);
-	if (keeps_request())
+	if (engine->ends_handles)
 	{
 		curl_easy_cleanup(easy);
 		return;

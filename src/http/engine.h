@@ -32,7 +32,8 @@ struct ThHttpEngine
 	int nwaiting;
 	int64 next_expiry_ms; /* no waiting exchange expires before */
 
-	CURL **handles; /* idle easy handles, a stack */
+	bool ends_handles; /* each is used once */
+	CURL **handles;    /* idle easy handles, a stack */
 	int nhandles;
 	int max_handles;
 

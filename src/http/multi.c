@@ -118,6 +118,9 @@ th_http_engine(void)
 	dlist_init(&engine->ended);
 	dlist_init(&engine->hosts);
 	engine->deadline_ms = -1;
+	/* since 8.7 a handle keeps the bytes of its last request until the next */
+	engine->ends_handles = curl_version_info(CURLVERSION_NOW)->version_num >=
+						   0x080700;
 	engine->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (engine->epoll < 0)
 	{
