@@ -28,6 +28,13 @@
 
 #define MAX_KEYS 4
 
+/* A server with assertions has one against updates that find a lock and do not wait. */
+#ifdef USE_ASSERT_CHECKING
+#define LOCKS_FIRST true
+#else
+#define LOCKS_FIRST false
+#endif
+
 struct ThDirect
 {
 	Relation table;
@@ -350,9 +357,18 @@ update_row(ThDirect *direct, bool is_locked)
 ThDirectResult
 th_direct_update(ThDirect *direct, bool is_locked)
 {
-	MemoryContext old = MemoryContextSwitchTo(direct->state->es_query_cxt);
+	MemoryContext old;
 	TM_Result result;
 
+	if (LOCKS_FIRST && !is_locked)
+	{
+		ThDirectResult lock = th_direct_lock(direct);
+
+		if (lock != TH_DIRECT_DONE)
+			return lock;
+		is_locked = true;
+	}
+	old = MemoryContextSwitchTo(direct->state->es_query_cxt);
 	complete(direct);
 	CheckCmdReplicaIdentity(direct->table, CMD_UPDATE);
 	result = update_row(direct, is_locked);
