@@ -61,6 +61,21 @@ calm();
 like(row($visit), qr/^[^-]\S* - true$/, 'G7: the next look finds the event');
 is(scalar(live(1, $visit)), 1, 'G7: which is there once');
 
+# ---- an intent of a newer claim than ours
+
+my $creates = $graph->count('POST events');
+$graph->faults({ match => { method => 'POST', path_regex => '/events$', times => 1 }, fault => { kind => 'status', code => 429 } });
+$visit = $t->insert_visit(type => 'PHONE');
+ok($t->poll("SELECT count(*) FROM telehealth.calendar_event AS e JOIN telehealth_private.job AS j ON j.kind = 'event' AND j.subject_id = e.id WHERE e.appointment_id = $visit AND e.intent_no > 0 AND e.intent IS NULL AND j.attempts = 0", 1, 30), 'a create that was refused');
+$event = $t->sql("UPDATE telehealth.calendar_event SET intent_no = intent_no + 1000000 WHERE appointment_id = $visit RETURNING id");
+$claim = $t->sql("SELECT claim_no FROM telehealth_private.job WHERE kind = 'event' AND subject_id = $event");
+give_back('event', $event);
+ok($t->poll("SELECT claim_no > $claim + 2 FROM telehealth_private.job WHERE kind = 'event' AND subject_id = $event", 't', 30), '… is looked at again and again');
+is($graph->count('POST events'), $creates + 1, 'O5: … and not made while somebody with a newer claim has begun to');
+$t->sql("UPDATE telehealth.calendar_event SET intent_no = intent_no - 1000000 WHERE id = $event");
+calm();
+is(scalar(live(1, $visit)), 1, '… but when that is gone');
+
 my $calendar = $t->connect_google($google, provider => 2);
 $t->poll("SELECT last_sync_at IS NOT NULL FROM telehealth.calendar_connection WHERE id = $calendar", 't', 30);
 my $start = $t->sql(q{SELECT to_char((now() + interval '3 days') AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:00:00"Z"')});
