@@ -21,6 +21,7 @@
 #include "access/xact.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
 #include "nodes/execnodes.h"
@@ -101,7 +102,9 @@ open_indexes(Target *target)
 		target->index[i] = index_open(lfirst_oid(cell), RowExclusiveLock);
 		target->info[i] = info = BuildIndexInfo(target->index[i]);
 		if (info->ii_Expressions != NIL || info->ii_Predicate != NIL ||
-			info->ii_Unique != (i == 0) || !info->ii_ReadyForInserts)
+			info->ii_Unique != (i == 0) || !info->ii_ReadyForInserts ||
+			info->ii_ExclusionOps != NULL ||
+			target->index[i]->rd_rel->relam != BTREE_AM_OID)
 			return false;
 	}
 	return true;

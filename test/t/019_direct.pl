@@ -84,6 +84,9 @@ $t->sql(q{ALTER TABLE telehealth_private.job ADD CONSTRAINT test_check CHECK (ki
 my $failed = eval { $t->insert_visit; 1 } ? 'it was booked' : $@;
 like($failed, qr/test_check/, '... and is kept');
 $t->sql('ALTER TABLE telehealth_private.job DROP CONSTRAINT test_check');
+while_ok('an index of blocks', 'mark', 'CREATE INDEX job_brin ON telehealth_private.job USING brin (marked_at)', 'DROP INDEX telehealth_private.job_brin');
+while_ok('an exclusion of jobs', 'mark', 'ALTER TABLE telehealth_private.job ADD CONSTRAINT test_exclude EXCLUDE USING btree (clinic_id WITH =, kind WITH =, subject_id WITH =)',
+	'ALTER TABLE telehealth_private.job DROP CONSTRAINT test_exclude');
 while_ok('an inherited table', $jobs, 'CREATE TABLE job_child () INHERITS (telehealth_private.job)', 'DROP TABLE job_child');
 $t->sql('VACUUM ANALYZE telehealth_private.job');
 
