@@ -25,7 +25,7 @@ sub write_steps
 sub step_clock { my ($seconds) = @_; $stepped += $seconds; return write_steps() }
 
 # As if so much time had gone by, though no clock on the wall says so
-sub pass { my ($seconds) = @_; $passed += $seconds; return write_steps() }
+sub let_pass { my ($seconds) = @_; $passed += $seconds; return write_steps() }
 
 open my $new, '>', $step_file or die;
 print $new pack('l!2', 0, 0);
@@ -220,7 +220,7 @@ sub pauses
 		patiently(sub { ($at, $left) = split /\|/, $watcher->query_safe("SELECT extract(epoch FROM q.retry_at), extract(epoch FROM q.retry_at - clock_timestamp()) FROM $state AS q"); $at && $at ne $last }, 20) or last;
 		$last = $at;
 		push @pauses, sprintf '%.0f', $left + 0.49;
-		pass($left + 1);
+		let_pass($left + 1);
 		kill 'HUP', $t->launcher_pid; # nobody tells it that time has passed
 	}
 	return "@pauses";
@@ -244,7 +244,7 @@ sub pauses
 	$watcher->query_safe(q{SELECT pg_terminate_backend(pid) FROM telehealth.worker_status});
 	is(pauses(11, $watcher, 'telehealth.worker_status'), '1 2 4 8 16 32 64 128 256 300 300', 'W7: a dispatcher that ends at its start is started again after five minutes at most');
 	rename "$version.away", $version or die;
-	pass(301);
+	let_pass(301);
 	kill 'HUP', $t->launcher_pid;
 	ok($t->wait_dispatcher($broken), '... until it can');
 	$watcher->quit;
