@@ -135,7 +135,8 @@ SKIP:
 		my $ceiling = 2**($job->{failures} - 1);
 		ok($job->{failures} >= $n && $job->{wait} >= $ceiling / 4 - 0.2 && $job->{wait} <= $ceiling + 0.2,
 			"W3: failure $job->{failures} waits between a quarter and all of $ceiling s ($job->{wait})");
-		hurry();
+		# not the wait of the next one, should that have come by itself
+		$t->sql("UPDATE telehealth_private.job SET due_at = now() WHERE subject_id = $id AND failures = $job->{failures} AND attempts = 0");
 	}
 	is(job($id)->{dead_at}, undef, 'W3: more failures than max_attempts do not make a job dead');
 	cmp_ok(job($id)->{attempts}, '<=', 1, 'W3: a refusal is no crash');
