@@ -25,9 +25,6 @@
 #include "worker/run.h"
 #include "worker/send.h"
 
-/* While the mock answers, what vendors' platforms would be asked waits so long. */
-#define MOCK_RETRY_US (10 * USECS_PER_MINUTE)
-
 /* Works that could not start for longer than this go back to the queue. */
 #define MAX_HOLD_US (2 * USECS_PER_SEC)
 
@@ -372,14 +369,11 @@ try_start(ThWork *work, const char *held, TimestampTz now)
 		run_locally(work);
 		return;
 	}
+	if (held == NULL && work->calendar == NULL && th_guc_mock)
+		held = "mock";
 	if (held != NULL)
 	{
 		release(work, now + TH_HELD_RETRY_US, held, now);
-		return;
-	}
-	if (work->calendar == NULL && th_guc_mock)
-	{
-		release(work, now + MOCK_RETRY_US, "mock", now);
 		return;
 	}
 	if (needs_token(work) && work->pool->token_state == TH_TOKEN_REFUSED &&
