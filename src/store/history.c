@@ -24,7 +24,9 @@ static ThPlan write_history = {
 		" SELECT u.at, u.kind, u.clinic_id, u.subject_id, u.claim_no, u.platform,"
 		" u.action, u.outcome, NULLIF(u.http_status, 0), u.code, u.message,"
 		" u.host, NULLIF(u.total_ms, -1), u.retry_at"
-		" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+		" FROM (SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5),"
+		" unnest($6), unnest($7), unnest($8), unnest($9), unnest($10), unnest($11),"
+		" unnest($12), unnest($13), unnest($14))"
 		" AS u (at, kind, clinic_id, subject_id, claim_no, platform, action,"
 		" outcome, http_status, code, message, host, total_ms, retry_at)",
 	.n_args = 14,

@@ -57,6 +57,9 @@ extern void th_plan_each(ThPlan *plan, const Datum *values,
 
 /*
  * Array parameters. "is_null" may be NULL. Memory: current context.
+ *
+ * unnest() in FROM copies each value into a store and out again; what happens
+ * to every meeting takes wide rows from a SELECT list of unnest() instead.
  */
 extern Datum th_array_int64(const int64 *values, int n);
 extern Datum th_array_int32(const int32 *values, int n);
