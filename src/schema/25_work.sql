@@ -2,7 +2,8 @@
  * The queue. due_at is also the lease: attempts counts claims that were never
  * settled, so a row with attempts above zero is being worked on. Keyed by
  * kind first: each node of a distributed cluster has its own queue. A dead
- * job is due at infinity. One check only: the server reads every check's
+ * job is due at infinity. A claim adds the row to the key once more: half of
+ * each page is left to that. One check only: the server reads every check's
  * expression anew for each INSERT, and this one happens for every booking.
  */
 CREATE TABLE telehealth_private.job (
@@ -20,7 +21,7 @@ CREATE TABLE telehealth_private.job (
 	waiting_for text,
 	last_error text,
 	dead_at timestamptz,
-	CONSTRAINT job_pkey PRIMARY KEY (kind, clinic_id, subject_id),
+	CONSTRAINT job_pkey PRIMARY KEY (kind, clinic_id, subject_id) WITH (fillfactor = 50),
 	CONSTRAINT job_attempts_check CHECK (attempts <= max_attempts)
 ) WITH (
 	autovacuum_vacuum_scale_factor = 0,

@@ -138,6 +138,7 @@ CREATE TABLE telehealth_private.history_hold (
 /* Fewer index entries for each meeting that is made. */
 ALTER TABLE telehealth.appointment SET (fillfactor = 40);
 ALTER INDEX telehealth.session_pkey SET (fillfactor = 50);
+ALTER INDEX telehealth_private.job_pkey SET (fillfactor = 50);
 
 DROP INDEX telehealth.session_appointment_id_key;
 DROP INDEX telehealth.session_appointment_id_idx;
