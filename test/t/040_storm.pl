@@ -13,7 +13,7 @@ my $fake = FakeZoom->start(
 	options => { host_daily => 100_000, rate => { LIGHT => 1000, MEDIUM => 1000 } });
 my $t = TelehealthTest->node('storm',
 	conf => {
-		'telehealth.request_timeout_ms' => 1000,
+		'telehealth.request_timeout_ms' => 3000,
 		'telehealth.max_attempts' => 20,
 		'telehealth.lease_seconds' => 10,
 	});
