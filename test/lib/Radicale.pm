@@ -180,9 +180,16 @@ sub delete
 sub names
 {
 	my ($self, $path) = @_;
-	my $answer = $self->_done("PROPFIND $path",
-		$self->ask(PROPFIND => $path, headers => { Depth => 1 },
-			body => '<propfind xmlns="DAV:"><prop><getetag/></prop></propfind>'));
+	my @question = (PROPFIND => $path, headers => { Depth => 1 }, body => '<propfind xmlns="DAV:"><prop><getetag/></prop></propfind>');
+	my $answer;
+
+	# it stumbles over what is removed while it lists
+	for (1 .. 10)
+	{
+		$answer = $self->ask(@question);
+		last if $answer->code != 500;
+	}
+	$self->_done("PROPFIND $path", $answer);
 
 	return sort grep { length } map { m{^\Q$path\E([^/]+)$} ? $1 : '' } map { $_->text } $answer->dom->find('href')->each;
 }
