@@ -244,9 +244,15 @@ sub pauses
 	$watcher->query_safe(q{SELECT pg_terminate_backend(pid) FROM telehealth.worker_status});
 	is(pauses(11, $watcher, 'telehealth.worker_status'), '1 2 4 8 16 32 64 128 256 300 300', 'W7: a dispatcher that ends at its start is started again after five minutes at most');
 	rename "$version.away", $version or die;
-	let_pass(301);
-	kill 'HUP', $t->launcher_pid;
-	ok($t->wait_dispatcher($broken), '... until it can');
+	my $is_back;
+	for (1 .. 10)
+	{
+		# the last try that failed may still be on its way, with a pause of its own
+		let_pass(301);
+		kill 'HUP', $t->launcher_pid;
+		$is_back = $t->wait_dispatcher($broken, limit => 5) and last;
+	}
+	ok($is_back, '... until it can');
 	$watcher->quit;
 }
 {
